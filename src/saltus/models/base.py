@@ -1,0 +1,103 @@
+"""What a model is to saltus: something with an identity that encodes requests and answers them.
+
+An adapter is one file, registered under `saltus.models` by the scheme a user writes: `dir:`, `hf:`, `zoo:`.
+`series` lists the models behind a source without loading any; `open` gives a model whose tokenizer and identity
+are ready at once and whose weights are read on the first question, so a finished model costs nothing to revisit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from saltus.records import Answer, ModelRef, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskPolicy:
+    """How models are asked: the study's `ask` block. Part of a model's identity where it changes answers."""
+
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    bos: Literal["auto", "always", "never"] = "auto"
+    """auto: what the tokenizer itself prepends to plain text; recorded either way."""
+    template: Literal["none", "auto"] = "none"
+    """none: text as written; auto: the tokenizer's chat template around each prompt."""
+    batch_tokens: int = 8192
+    """Most tokens (padding included) in one forward pass."""
+    allow: tuple[str, ...] = ()
+    """Named permissions: "trust-remote-code", "pickle-weights"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesEntry:
+    """One entry of a study's `models` list."""
+
+    source: str
+    """What follows the scheme's colon."""
+    scheme: str
+    series: str | None = None
+    tokens_per_step: float | None = None
+    coords: Mapping[str, float | str] = field(default_factory=dict)
+    """Coordinates stated for all models of the entry: params, …"""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Other keys, for the adapter."""
+
+
+class ModelError(Exception):
+    """A model could not be opened or asked; stored as a failure, the rest of the study goes on."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Opened only by the runner. Close it when done: weights go."""
+
+    ref: ModelRef
+    identity: str
+    """Hash of weights, tokenizer, BOS and template policy, dtype, edits."""
+    offers: frozenset[str]
+    """"loglikelihood", "generate", "chat", "images", "network", …"""
+
+    def encode(self, request: Request) -> Request:
+        """The request with its token ids filled in; needs the tokenizer only."""
+        ...
+
+    def loglikelihood(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """One answer per encoded request, in any order; `Answer.key` says whose it is.
+
+        An answer that failed alone carries `error`; ModelError means no further answer can come.
+        """
+        ...
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Answer]: ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """For provenance and `doctor`: dtype, BOS, template, params, tokenizer and weight hashes, versions."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Adapter(Protocol):
+    """What an entry point under `saltus.models` names."""
+
+    def series(self, entry: SeriesEntry, ask: AskPolicy, base: Path) -> Sequence[ModelRef]:
+        """Every model behind the source, sorted along the series. Raises UserError where there is none."""
+        ...
+
+    def open(self, ref: ModelRef, ask: AskPolicy) -> Model: ...
+
+
+def answer_key(identity: str, request: Request) -> str:
+    """The content hash that identifies an answer: model identity, token ids or messages, settings, seed."""
+    settings = request.settings
+    asked = request.messages if request.messages else (request.prompt_ids, request.continuation_ids)
+    body = (
+        identity, request.kind, asked, request.seed, request.observe,
+        (settings.max_tokens, settings.temperature, settings.top_p, settings.stop)
+        if request.kind == "generate" else None,
+    )  # fmt: skip
+    return hashlib.sha256(json.dumps(body, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Interventions and observations on open networks (room for a later release)."""

@@ -1,0 +1,1 @@
+"""From findings to a page people read, figures, and a table for the terminal."""

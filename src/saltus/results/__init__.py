@@ -1,0 +1,1 @@
+"""Published results in and out, one file per format."""

@@ -1,0 +1,1 @@
+"""Statistics: arrays and a generator in, small typed results out; nothing here knows what a language model is."""

@@ -1,0 +1,1 @@
+"""Tasks: one file per task or task source; `base` is the contract."""

@@ -1,0 +1,51 @@
+"""What a task is: items, how to ask them, how to score the answers, and what no skill would score.
+
+A task knows nothing of models, tokenizers or stores. `ask` is a generator: it yields a request, receives the answer,
+and may yield again, so dialogue and adaptive attacks need no second contract. `score` is pure: re-scoring
+never asks a model. An entry point `saltus.tasks` names a callable `make(source, base, **options) -> Task`, where
+`source` is what follows the colon in `jsonl:items.jsonl` (None without one), `base` the folder of the study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from saltus.records import Answer, Floor, Item, Request, Score
+
+
+@runtime_checkable
+class Task(Protocol):
+    """See the module's docstring; `tasks/copying.py` is a short example."""
+
+    name: str
+    """With its options: `addition[digits=3]`. Unique within a study."""
+    version: str
+    """Changes whenever items, prompts or scores would."""
+    needs: frozenset[str]
+    """What a model must offer: {"loglikelihood"}, {"generate"}, …"""
+    skill: str
+    format: str
+    """"cloze", "letters", "generate", "tokens", …"""
+    primary: tuple[str, str | None]
+    """(hard metric, soft metric) that the verdict is about, names in `metrics.py`."""
+    provenance: Mapping[str, Any]
+    """Source, licence, file hash or generator, n available."""
+
+    def items(self, n: int | None, rng: np.random.Generator) -> Sequence[Item]:
+        """The first n items (all when None), each the same whatever n is; lazily made where many."""
+        ...
+
+    def demos(self, item: Item, k: int, rng: np.random.Generator) -> Sequence[Item]:
+        """k worked examples for item, never item itself. Raises UserError where there are too few."""
+        ...
+
+    def ask(self, item: Item) -> Generator[Request, Answer, None]: ...
+
+    def score(self, item: Item, answers: Sequence[Answer]) -> Sequence[Score]:
+        """Answers in the order asked. The first Score is the primary one."""
+        ...
+
+    def floor(self, items: Sequence[Item]) -> Floor: ...

@@ -1,0 +1,1 @@
+"""Small model series with known behaviour, trained here in minutes."""
