@@ -10,41 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from saltus.records import Answer, ModelRef, Request
+from saltus.records import Answer, AskPolicy, ModelRef, Request, SeriesEntry
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskPolicy:
-    """How models are asked: the study's `ask` block. Part of a model's identity where it changes answers."""
-
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    bos: Literal["auto", "always", "never"] = "auto"
-    """auto: what the tokenizer itself prepends to plain text; recorded either way."""
-    template: Literal["none", "auto"] = "none"
-    """none: text as written; auto: the tokenizer's chat template around each prompt."""
-    batch_tokens: int = 8192
-    """Most tokens (padding included) in one forward pass."""
-    allow: tuple[str, ...] = ()
-    """Named permissions: "trust-remote-code", "pickle-weights"."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesEntry:
-    """One entry of a study's `models` list."""
-
-    source: str
-    """What follows the scheme's colon."""
-    scheme: str
-    series: str | None = None
-    tokens_per_step: float | None = None
-    coords: Mapping[str, float | str] = field(default_factory=dict)
-    """Coordinates stated for all models of the entry: params, …"""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Other keys, for the adapter."""
+__all__ = ["Adapter", "AskPolicy", "Model", "ModelError", "SeriesEntry", "answer_key"]
 
 
 class ModelError(Exception):
