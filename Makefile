@@ -1,0 +1,39 @@
+# Everything runs in .venv, which setup builds from pyproject.toml pinned by constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One BLAS thread: our arrays are small, and two test workers share two cores.
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: setup demo test check bench clean
+
+setup: $(VENV)/.done
+
+$(VENV)/.done: pyproject.toml constraints.txt package.json
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@# The accessibility test needs a browser and axe-core; without them it is skipped, by name.
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund || echo "npm failed: the accessibility test will be skipped"; \
+	else echo "no npm: the accessibility test will be skipped"; fi
+	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
+	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || echo "no chromium: the accessibility test will be skipped"
+	@touch $@
+
+demo: setup
+	$(BIN)/saltus demo --out saltus-demo
+
+test: setup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: setup
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+bench: setup
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) node_modules build dist *.egg-info src/*.egg-info
