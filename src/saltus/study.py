@@ -20,7 +20,7 @@ from saltus import plugins
 from saltus.documents import line_of, parse, read_text, read_yaml
 from saltus.errors import UserError, nearest
 from saltus.hashing import content_hash
-from saltus.records import Analysis, AskPolicy, Axis, SeriesEntry, Verdict
+from saltus.records import Analysis, AskPolicy, SeriesEntry, Verdict
 
 if TYPE_CHECKING:
     from saltus.conditions.base import Condition
@@ -165,7 +165,9 @@ class Study:
             kind, _, source = name.partition(":")
             if not isinstance(options, dict):
                 raise UserError(
-                    f"options of `{name}` are {options!r}", where=where, wanted="`{name: {option: value}}`"
+                    f"options of `{name}` are {options!r}",
+                    where=where,
+                    wanted="`{name: {option: value}}`",
                 )
             factory = plugins.load("tasks", kind, where)
             made.append(factory(source or None, self.base, **options))
@@ -181,7 +183,9 @@ class Study:
                 made = [factory(**value)]
             else:
                 chosen = value if isinstance(value, list) else [value]
-                made = [factory(level=level) if level is not None else factory() for level in chosen]
+                made = [
+                    factory(level=level) if level is not None else factory() for level in chosen
+                ]
             levels.setdefault(kind, []).extend(made)
         if not levels["baseline"]:
             levels["baseline"] = [plugins.load("conditions", "baseline")()]
@@ -228,6 +232,12 @@ def loads(text: str, *, base: Path, name: str = "study.yaml") -> Study:
     return Study(document=document, base=base, name=name)
 
 
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a study document, as shipped in `schemas/study.schema.json`."""
+    schema = StudyDocument.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
 def _entry(entry: ModelsEntry) -> SeriesEntry:
     scheme, _, source = entry.source.partition(":")
     extra = entry.model_extra or {}
@@ -237,9 +247,7 @@ def _entry(entry: ModelsEntry) -> SeriesEntry:
         series=entry.series,
         tokens_per_step=entry.tokens_per_step,
         coords={k: v for k, v in extra.items() if k in COORDS and not isinstance(v, (list, dict))},
-        options={
-            k: v for k, v in extra.items() if k not in COORDS or isinstance(v, (list, dict))
-        },
+        options={k: v for k, v in extra.items() if k not in COORDS or isinstance(v, (list, dict))},
     )
 
 
@@ -266,6 +274,3 @@ def _refuse_twins(names: list[str], what: str, where: str) -> None:
         raise UserError(
             f"the {what} `{twice[0]}` is asked for twice", where=where, do="remove one of the two"
         )
-
-
-__all__ = ["Axis", "Hypothesis", "Study", "StudyDocument", "load", "loads"]
