@@ -24,7 +24,9 @@ def read_yaml(text: str, name: str) -> tuple[Any, yaml.Node]:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
-            raise UserError("the document is empty", where=name, do="`saltus new NAME` writes an example")
+            raise UserError(
+                "the document is empty", where=name, do="`saltus new NAME` writes an example"
+            )
         _refuse_duplicates(node, name)
         return yaml.safe_load(text), node
     except yaml.MarkedYAMLError as error:
@@ -64,7 +66,9 @@ def line_of(node: yaml.Node, path: Path_) -> int:
             if found is None:
                 break
             line, node = found[0].start_mark.line, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        elif (
+            isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value)
+        ):
             node = node.value[step]
             line = node.start_mark.line
         else:
@@ -72,7 +76,9 @@ def line_of(node: yaml.Node, path: Path_) -> int:
     return line + 1
 
 
-def _explain(kind: type[BaseModel], error: dict[str, Any], node: yaml.Node, name: str) -> tuple[str, str]:
+def _explain(
+    kind: type[BaseModel], error: dict[str, Any], node: yaml.Node, name: str
+) -> tuple[str, str]:
     path: Path_ = tuple(error["loc"])
     where = f"{name}:{line_of(node, path)}"
     key = ".".join(str(p) for p in path)

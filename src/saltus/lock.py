@@ -76,7 +76,9 @@ def deviations(study: Study, lock: Lock | None) -> list[str]:
     """Sentences: how the study differs from what was locked; empty when it does not."""
     if lock is None or lock.study_id == study.study_id:
         return []
-    changed = sorted(k for k in {*study.data, *lock.document} if study.data.get(k) != lock.document.get(k))
+    changed = sorted(
+        k for k in {*study.data, *lock.document} if study.data.get(k) != lock.document.get(k)
+    )
     if not changed:
         return [f"the lock was written by saltus {lock.saltus_version}, whose defaults differed"]
     return [

@@ -68,6 +68,8 @@ class SeriesEntry:
     tokens_per_step: float | None = None
     coords: Mapping[str, float | str] = field(default_factory=dict)
     """Coordinates stated for all models of the entry: params, …"""
+    tasks: tuple[str, ...] = ()
+    """Tasks asked of these models, by full name or by what stands before `[` or `:`; () means all."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Other keys, for the adapter."""
 

@@ -48,6 +48,8 @@ class ModelsEntry(BaseModel):
     series: Text | None = None
     """The series' label; default: the source."""
     tokens_per_step: Annotated[float, Field(gt=0)] | None = None
+    tasks: list[Text] | None = None
+    """Of the study's tasks, those asked of these models; all when absent."""
 
 
 class Hypothesis(_Strict):
@@ -172,7 +174,19 @@ class Study:
             factory = plugins.load("tasks", kind, where)
             made.append(factory(source or None, self.base, **options))
         _refuse_twins([t.name for t in made], "task", self.name)
+        known = {n for t in made for n in task_names(t)}
+        for i, entry in enumerate(self.document.models):
+            for unknown in set(entry.tasks or ()) - known:
+                raise UserError(
+                    f"`{unknown}` is not among the study's tasks",
+                    where=f"{self.name}: models[{i}].tasks",
+                    wanted=nearest(unknown, known),
+                )
         return made
+
+    def asked(self, entry: SeriesEntry, tasks: Sequence[Task]) -> list[Task]:
+        """Of the tasks, those that an entry's models are asked."""
+        return [t for t in tasks if not entry.tasks or not task_names(t).isdisjoint(entry.tasks)]
 
     def conditions(self) -> list[tuple[Condition, ...]]:
         """Baseline first, then every level of every condition, then the crosses; each applied in order."""
@@ -230,6 +244,11 @@ def loads(text: str, *, base: Path, name: str = "study.yaml") -> Study:
                 do="give each hypothesis its own id",
             )
     return Study(document=document, base=base, name=name)
+
+
+def task_names(task: Task) -> set[str]:
+    """What a document may call a task: its full name, or what stands before its options."""
+    return {task.name, task.name.split("[")[0], task.name.split(":")[0]}
 
 
 def json_schema() -> dict[str, Any]:

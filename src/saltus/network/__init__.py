@@ -1,1 +1,0 @@
-"""Interventions and observations on open networks (room for a later release)."""
