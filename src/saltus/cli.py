@@ -1,0 +1,404 @@
+"""The commands, each thin: parse, call, show, exit.
+
+Exit codes: 0 done (a refuted hypothesis is a result), 1 a gate failed or, under --strict, a hypothesis was not kept,
+2 the user's input is at fault, 3 finished with stored failures, 130 interrupted (what was answered is stored).
+Everything heavy is imported inside a command, so `saltus --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from saltus import __version__
+from saltus.errors import UserError
+
+if TYPE_CHECKING:
+    from saltus.analyze import Analysed
+    from saltus.run import RunReport
+
+app = typer.Typer(
+    name="saltus",
+    help="Measures whether behaviours of large deep models emerge, with stated error rates.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if a hypothesis is not kept.")]
+Axes = Annotated[
+    list[str] | None, typer.Option("--axis", help="Judge along this axis only; may repeat.")
+]
+Series = Annotated[
+    str | None,
+    typer.Option("--series", help="Columns whose values make a series, e.g. family,variant."),
+]
+Twin = Annotated[
+    list[str] | None,
+    typer.Option("--twin", help="Pair metrics yourself, e.g. acc=ppl; may repeat."),
+]
+Factor = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--factor",
+        help="Columns from names, e.g. 'task=(?P<skill>.*)_(?P<format>mc|rc)'; may repeat.",
+    ),
+]
+Slice = Annotated[
+    list[str] | None, typer.Option("--slice", help="Judge slices by difficulty or group as well.")
+]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option("--task", "-t", help="A task, e.g. jsonl:items.jsonl; may repeat."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"saltus {__version__}\n")
+        raise typer.Exit(0)
+
+
+@app.command()
+def demo(
+    out: Out = Path("saltus-demo"),
+    as_json: Json = False,
+    strict: Strict = False,
+) -> None:
+    """Train three small model series, ask them, judge, and write a report."""
+    from saltus.demo import prepare
+
+    document = prepare(out, progress=not as_json)
+    _run_study(document, out=out, as_json=as_json, strict=strict)
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(help="Name of the study.")]) -> None:
+    """Write a commented study document to begin with."""
+    from saltus.new import write_template
+
+    path = write_template(name)
+    _say(f"Wrote {path}. Edit it, then: saltus run {path} --dry-run")
+
+
+@app.command()
+def run(
+    source: Annotated[
+        str, typer.Argument(help="A study.yaml, or a model source such as dir:out/step-{step}.")
+    ],
+    task: Tasks = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="Items per task (without a document).")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be asked and stop.")
+    ] = False,
+    shard: Annotated[
+        str | None, typer.Option("--shard", help="i/n: this worker's part, i from 1.")
+    ] = None,
+    as_json: Json = False,
+    strict: Strict = False,
+) -> None:
+    """Ask the models, judge the answers, write findings and a report beside the study."""
+    from saltus.new import document_for
+
+    path = document_for(source, task or [], limit)
+    if dry_run:
+        _dry_run(path, as_json)
+        return
+    _run_study(path, out=None, as_json=as_json, strict=strict, shard=shard)
+
+
+@app.command()
+def analyze(
+    sources: Annotated[
+        list[str], typer.Argument(help="A study.yaml, or results files and folders.")
+    ],
+    out: Out = Path("saltus-analysis"),
+    axis: Axes = None,
+    series: Series = None,
+    twin: Twin = None,
+    factor: Factor = None,
+    slices: Slice = None,
+    as_json: Json = False,
+    strict: Strict = False,
+) -> None:
+    """Judge published results, or a study's stored answers; no model is opened."""
+    from saltus.analyze import Choices, analyze_results, analyze_study, write
+
+    choices = Choices.parse(axis=axis, series=series, twin=twin, factor=factor, slices=slices)
+    if len(sources) == 1 and _is_study(sources[0]):
+        analysed = analyze_study(Path(sources[0]), choices)
+    else:
+        analysed = analyze_results(sources, choices)
+    page = write(analysed, out)
+    _show(analysed, page, as_json)
+    _exit(analysed, strict=strict)
+
+
+@app.command()
+def report(
+    source: Annotated[Path, typer.Argument(help="A study.yaml, or a folder written by analyze.")],
+) -> None:
+    """Write the report again from what is stored."""
+    from saltus.analyze import Choices, analyze_study, rewrite, store_path, write
+
+    if source.is_dir():
+        _say(f"Wrote {rewrite(source)}")
+    else:
+        page = write(analyze_study(source, Choices()), store_path(source))
+        _say(f"Wrote {page}")
+
+
+@app.command()
+def lock(
+    study: Annotated[Path, typer.Argument(help="A study.yaml.")], as_json: Json = False
+) -> None:
+    """Write the study's hash down before looking: preregistration."""
+    from saltus.analyze import open_store
+    from saltus.lock import lock_path, write_lock
+    from saltus.study import load
+
+    loaded = load(study)
+    store = open_store(study, create=False)
+    known = store.count_answers() if store else 0
+    made = write_lock(loaded, study, known)
+    if as_json:
+        _json(
+            {
+                "study_id": made.study_id,
+                "locked_at": made.locked_at,
+                "answers_already": made.answers_already,
+            }
+        )
+        return
+    _say(f"Locked {study.name} as {made.study_id} on {made.locked_at} in {lock_path(study)}")
+    if made.answers_already:
+        _say(f"{made.answers_already:,} answers existed by then: this is not a preregistration.")
+    else:
+        _say("No answers existed.")
+
+
+@app.command()
+def verify(
+    source: Annotated[Path, typer.Argument(help="A study.yaml or its store.")],
+    as_json: Json = False,
+) -> None:
+    """Hash every stored answer again and check the log's chain."""
+    from saltus.analyze import open_store
+
+    store = open_store(source, create=False)
+    if store is None:
+        raise UserError("there is no store", where=str(source), do=f"saltus run {source}")
+    problems = store.verify()
+    if as_json:
+        _json({"ok": not problems, "problems": [str(p) for p in problems]})
+    else:
+        for problem in problems:
+            _say(str(problem))
+        _say(
+            "Something is wrong."
+            if problems
+            else f"All {store.count_answers():,} answers are as they were written."
+        )
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def calibrate(
+    out: Annotated[Path | None, typer.Option("--out", help="Write the figures as JSON.")] = None,
+    n: Annotated[int, typer.Option("--n", help="Simulated curves per kind of truth.")] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulation.")] = 17,
+    as_json: Json = False,
+) -> None:
+    """Simulate known truth and say how often the verdict is wrong."""
+    from saltus.calibrate import calibrate as measure
+    from saltus.records import Analysis
+
+    result = measure(n=n, seed=seed, analysis=Analysis())
+    if out is not None:
+        out.write_text(result.to_json() + "\n", encoding="utf-8")
+    if as_json:
+        sys.stdout.write(result.to_json() + "\n")
+    else:
+        _rich(result.table())
+
+
+@app.command()
+def zoo(as_json: Json = False) -> None:
+    """List the small model series that are trained here."""
+    from saltus.zoo.catalogue import listing
+
+    _listing(listing(), as_json)
+
+
+@app.command()
+def tasks(as_json: Json = False) -> None:
+    """List the installed tasks."""
+    _parts("tasks", as_json)
+
+
+@app.command()
+def conditions(as_json: Json = False) -> None:
+    """List the installed conditions."""
+    _parts("conditions", as_json)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the installed model adapters."""
+    _parts("models", as_json)
+
+
+@app.command()
+def export(
+    study: Annotated[Path, typer.Argument(help="A study.yaml.")],
+    to: Annotated[Path, typer.Option("--to", help="A .parquet or .csv file.")],
+    items: Annotated[
+        bool, typer.Option("--items", help="One row per item instead of per number.")
+    ] = False,
+) -> None:
+    """Write the results table of a study, for any other tool."""
+    from saltus.analyze import export_table
+
+    rows = export_table(study, to, items=items)
+    _say(f"Wrote {rows:,} rows to {to}")
+
+
+@app.command()
+def doctor(
+    source: Annotated[str, typer.Argument(help="One model, e.g. dir:out/checkpoint-500.")],
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", help="Show a prompt of this task.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Open one model and show BOS, template, speed and a prompt exactly as asked."""
+    from saltus import doctor as doctors
+
+    examination = doctors.examine(source, task=task)
+    if as_json:
+        _json(examination.to_dict())
+    else:
+        _rich(doctors.render(examination))
+
+
+def main() -> None:
+    """Entry point: turns a user's mistake into a message and an exit code."""
+    try:
+        app(standalone_mode=False)
+    except UserError as error:
+        _fail(str(error), 2)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except typer.Abort:
+        _fail("Stopped.", 130)
+    except KeyboardInterrupt:
+        _fail("Stopped. What was answered is stored; the same command goes on.", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")) and hasattr(
+            error, "format_message"
+        ):
+            _fail(f"{error.format_message()}\n  do:     saltus --help", 2)
+        raise
+
+
+def _run_study(
+    path: Path, *, out: Path | None, as_json: bool, strict: bool, shard: str | None = None
+) -> None:
+    from saltus.analyze import Choices, analyze_study, run_study, store_path, write
+
+    done = run_study(path, shard=shard, show=not as_json)
+    if shard is not None:
+        _say(f"This part is done: {done.asked:,} answers. When all are: saltus analyze {path}")
+        raise typer.Exit(3 if done.failures else 0)
+    analysed = analyze_study(path, Choices())
+    page = write(analysed, out or store_path(path))
+    _show(analysed, page, as_json, done)
+    _exit(analysed, strict=strict, failed=bool(done.failures))
+
+
+def _dry_run(path: Path, as_json: bool) -> None:
+    from saltus.analyze import plan_study, render_plan
+
+    plan = plan_study(path)
+    if as_json:
+        _json(plan.to_dict())
+    else:
+        _rich(render_plan(plan))
+
+
+def _is_study(source: str) -> bool:
+    return Path(source).suffix in (".yaml", ".yml")
+
+
+def _show(analysed: Analysed, page: Path, as_json: bool, done: RunReport | None = None) -> None:
+    from saltus.analyze import summary, to_dict
+
+    if as_json:
+        _json(to_dict(analysed, page))
+        return
+    for part in summary(analysed, done):
+        _rich(part)
+    _say(f"Report: {page}")
+
+
+def _exit(analysed: Analysed, *, strict: bool, failed: bool = False) -> NoReturn:
+    if strict and any(h.outcome != "kept" for h in analysed.context.hypotheses):
+        raise typer.Exit(1)
+    raise typer.Exit(3 if failed or analysed.context.failures else 0)
+
+
+def _parts(kind: Any, as_json: bool) -> None:
+    from saltus.analyze import describe_parts
+
+    _listing(describe_parts(kind), as_json)
+
+
+def _listing(rows: list[dict[str, Any]], as_json: bool) -> None:
+    from rich.table import Table
+
+    if as_json:
+        _json(rows)
+        return
+    table = Table(box=None, header_style="bold")
+    for name in rows[0] if rows else ("nothing installed",):
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(str(v) for v in row.values()))
+    _rich(table)
+
+
+def _rich(renderable: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, 120))
+    console.print(renderable)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    sys.stderr.write(text + "\n")
+    sys.exit(code)

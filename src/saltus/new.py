@@ -1,0 +1,117 @@
+"""Study documents written for people: a commented template, and the one that `saltus run SOURCE` implies."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from saltus import plugins, study
+from saltus.errors import UserError, nearest
+
+MARK = "# Written by `saltus run`; edit it and it is yours."
+
+TEMPLATE = """\
+# A study: what is asked of which models, and what is expected. `docs/study.md` explains every key.
+study: {name}
+question: Does the behaviour appear abruptly along training?
+
+models:
+  - series: my-model                      # the label in the report
+    from: zoo:induction-2l                # dir:runs/seed{{seed}}/step-{{step}}, hf:org/name@step{{step}}, …
+    # tokens_per_step: 3072               # makes the axis `tokens` out of steps
+
+tasks:
+  - copying                               # `saltus tasks` lists the built-in ones
+  # - jsonl:items.jsonl                   # your own: one JSON object per line
+
+conditions: [baseline]                    # {{typos: [0.02, 0.1]}}: a list is levels
+limit: 200                                # items per task; remove for all
+seed: 17
+
+ask: {{dtype: float32, bos: auto, template: none}}
+
+# Said before looking; `saltus lock {file}` writes the hash down.
+hypotheses:
+  - {{id: H1, task: copying, series: my-model, axis: tokens, expect: leap}}
+"""
+
+
+def write_template(name: str) -> Path:
+    """Writes NAME.yaml in the current folder. Raises UserError if it is there or the name is no file name."""
+    stem = name.removesuffix(".yaml")
+    path = Path(f"{stem}.yaml")
+    if not re.fullmatch(r"[\w.-]+", stem):
+        raise UserError(
+            f"`{name}` is no plain name",
+            wanted="letters, digits, - and _",
+            do="saltus new my-study",
+        )
+    _write(path, TEMPLATE.format(name=stem, file=path.name), fresh=True)
+    return path
+
+
+def document_for(source: str, tasks: list[str], limit: int | None) -> Path:
+    """The document of a study: `source` itself, or one written for a model source and tasks.
+
+    Raises UserError where a source has no task, a document is given tasks as well, or the file that would be
+    written belongs to the user.
+    """
+    if Path(source).suffix in (".yaml", ".yml"):
+        if tasks or limit is not None:
+            raise UserError(
+                "--task and --limit go with a model source, not with a study document",
+                where=source,
+                do=f"write them into {source}: `tasks:` and `limit:`",
+            )
+        return Path(source)
+    scheme = source.partition(":")[0]
+    if ":" not in source or scheme not in plugins.names("models"):
+        raise UserError(
+            f"`{source}` is neither a study document nor a model source",
+            wanted=f"NAME.yaml, or scheme:place with {nearest(scheme, plugins.names('models'))}",
+            do="e.g. saltus run 'dir:out/checkpoint-{step}' --task jsonl:items.jsonl",
+        )
+    if not tasks:
+        raise UserError(
+            "there is nothing to ask",
+            where=source,
+            wanted="at least one task",
+            do=f"saltus run '{source}' --task jsonl:items.jsonl   (`saltus tasks` lists more)",
+        )
+    text = _implied(source, tasks, limit)
+    path = Path(re.sub(r"\W+", "-", source).strip("-")[:60] + ".yaml")
+    study.loads(
+        text, base=Path(), name=path.name
+    ).tasks()  # a mistake is said before anything is written
+    _write(path, text, fresh=False)
+    return path
+
+
+def _implied(source: str, tasks: list[str], limit: int | None) -> str:
+    lines = [
+        MARK,
+        f"study: {json.dumps(source)}",
+        "models:",
+        f"  - from: {json.dumps(source)}",
+        "tasks:",
+        *(f"  - {json.dumps(task)}" for task in tasks),
+    ]
+    return "\n".join(lines + ([f"limit: {limit}"] if limit is not None else [])) + "\n"
+
+
+def _write(path: Path, text: str, *, fresh: bool) -> None:
+    if path.exists():
+        known = path.read_text(encoding="utf-8", errors="replace")
+        if known == text:
+            return
+        if fresh or not known.startswith(MARK):
+            raise UserError(
+                "this file exists already",
+                where=str(path),
+                do=f"saltus run {path}, or choose another name",
+            )
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot be written: {error}", where=str(path)) from error
