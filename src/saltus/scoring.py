@@ -135,8 +135,6 @@ def _target_facts(answers: Sequence[Answer]) -> dict[str, float]:
     }
     if answers[best].token_ranks:
         facts["token_acc"] = sum(rank == 0 for rank in answers[best].token_ranks) / n
-    if n == 1:
-        facts["target_prob"] = math.exp(totals[best])
     return facts
 
 

@@ -80,7 +80,7 @@ class ModularAddition:
         a, b = self._pairs[index].tolist()
         return Item(
             id=f"{a}+{b}%{self.p}", question=f"{a} + {b} =", target=str((a + b) % self.p),
-            difficulty=float(a + b >= self.p), group="wraps" if a + b >= self.p else "does not wrap",
+            difficulty=float(a + b >= self.p),
             skill=self.skill, format=self.format, source=f"modular_addition {self.part}",
         )  # fmt: skip
 

@@ -55,6 +55,13 @@ def share(part: str, name: str, value: Any, low: float, high: float) -> float:
     return float(value)
 
 
+def flag(part: str, name: str, value: Any) -> bool:
+    """value as true or false, or UserError."""
+    if not isinstance(value, bool):
+        raise UserError(f"`{name}` of `{part}` is {value!r}", wanted="true or false")
+    return value
+
+
 def one_of(part: str, name: str, value: Any, known: Iterable[str]) -> str:
     """value if it is among known, or UserError naming the nearest."""
     known = sorted(known)
