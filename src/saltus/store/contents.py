@@ -1,0 +1,149 @@
+"""What the logs of a store say exists: live segments, models, studies, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from saltus.records import ModelRef
+from saltus.store.log import Line
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One Parquet file of a segment."""
+
+    name: str
+    sha256: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A committed piece of one model's answers: up to one file of each kind."""
+
+    model: str
+    files: Mapping[str, StoredFile]
+    """Kind → file."""
+    time: float
+    writer: str
+    tokens: int
+    seconds: float
+    """Wall time the model was asked for this segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model as one run found it."""
+
+    identity: str
+    ref: ModelRef
+    describe: Mapping[str, Any]
+    study_id: str
+    writer: str
+    time: float
+    host: Mapping[str, Any]
+    """Machine, hardware and package versions of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRecord:
+    """A study as one run was given it."""
+
+    study_id: str
+    document: Mapping[str, Any]
+    answers_before: int
+    """Answers the store held when the run began."""
+    time: float
+    writer: str
+    host: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Why a model has no answers to a task (or, without a task, to anything more) in one run."""
+
+    ref: ModelRef
+    task: str | None
+    what: str
+    """"failed" or "refused"."""
+    why: str
+    study_id: str
+    time: float
+
+
+@dataclass
+class Contents:
+    """Everything the logs say, oldest first."""
+
+    segments: list[Segment] = field(default_factory=list)
+    models: list[ModelRecord] = field(default_factory=list)
+    studies: list[StudyRecord] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    replaced: set[str] = field(default_factory=set)
+    """Names of files that a compaction merged into others."""
+
+    def files(self, kind: str, model: str | None = None) -> list[StoredFile]:
+        """Live files of a kind, of one model or of all."""
+        return [
+            segment.files[kind]
+            for segment in self.segments
+            if kind in segment.files and model in (None, segment.model)
+        ]
+
+
+def contents(lines: Sequence[Line]) -> Contents:
+    """Reads the lines of all logs; unknown kinds of lines are left to newer versions."""
+    found = Contents()
+    hosts: dict[str, Mapping[str, Any]] = {}
+    for line in lines:
+        body = line.body
+        if line.kind in ("segment", "compact"):
+            found.replaced.update(body.get("replaces", ()))
+            found.segments.append(_segment(line))
+        elif line.kind == "study":
+            hosts[line.writer] = body["host"]
+            found.studies.append(StudyRecord(
+                body["study_id"], body["document"], body["answers_before"],
+                line.time, line.writer, body["host"],
+            ))  # fmt: skip
+        elif line.kind == "model":
+            found.models.append(ModelRecord(
+                body["identity"], ref_from(body["ref"]), body["describe"], body["study_id"],
+                line.writer, line.time, hosts.get(line.writer, {}),
+            ))  # fmt: skip
+        elif line.kind == "gap":
+            found.gaps.append(Gap(
+                ref_from(body["ref"]), body.get("task"), body["what"], body["why"],
+                body["study_id"], line.time,
+            ))  # fmt: skip
+    found.segments = [s for s in found.segments if not _gone(s, found.replaced)]
+    return found
+
+
+def _segment(line: Line) -> Segment:
+    body = line.body
+    files = {kind: StoredFile(**file) for kind, file in body["files"].items()}
+    return Segment(body["model"], files, line.time, line.writer,
+                   int(body.get("tokens", 0)), float(body.get("seconds", 0)))  # fmt: skip
+
+
+def _gone(segment: Segment, replaced: set[str]) -> bool:
+    # A compaction replaces all files of a segment or none, so one name tells.
+    return not segment.files or any(f.name in replaced for f in segment.files.values())
+
+
+def ref_from(data: Mapping[str, Any]) -> ModelRef:
+    """A ModelRef from its JSON; fields of newer versions are left out."""
+    known = {f.name for f in fields(ModelRef)}
+    values = {k: v for k, v in data.items() if k in known}
+    if "edits" in values:
+        values["edits"] = tuple(values["edits"])
+    return ModelRef(**values)
+
+
+def ref_key(ref: ModelRef) -> tuple[str, str, str | None, str]:
+    """What makes two records the same model of a study, whatever its weights are today."""
+    return ref.adapter, ref.location, ref.revision, repr(ref.edits)

@@ -1,0 +1,126 @@
+"""The three kinds of stored rows, and how records become rows and come back.
+
+`items` one question as asked (content-addressed, shared by all models), `asks` one row per model × task × condition
+× repeat × item with the keys of its answers in order, `answers` what came back. Records go to JSON without loss, but
+tuples inside `Item.meta` come back as lists: tasks must not tell them apart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from saltus.hashing import canonical
+from saltus.records import Answer, Item
+
+Kind = Literal["items", "asks", "answers"]
+State = Literal["done", "failed", "refused"]
+
+SCHEMAS: dict[Kind, pa.Schema] = {
+    "items": pa.schema({"item_hash": pa.string(), "item_id": pa.string(), "item": pa.string()}),
+    "asks": pa.schema({
+        "ask_id": pa.binary(16), "task": pa.string(), "task_version": pa.string(),
+        "condition": pa.string(), "repeat": pa.int32(), "study_seed": pa.int64(),
+        "index": pa.int64(), "item_id": pa.string(), "item_hash": pa.string(),
+        "keys": pa.list_(pa.string()), "state": pa.string(), "why": pa.string(),
+        "time": pa.float64(),
+    }),
+    "answers": pa.schema({
+        "key": pa.string(), "text": pa.string(), "token_ids": pa.list_(pa.int32()),
+        "token_logprobs": pa.list_(pa.float64()), "token_ranks": pa.list_(pa.int32()),
+        "greedy": pa.bool_(), "trace": pa.string(), "finish": pa.string(),
+        "observed": pa.string(), "error": pa.string(), "tokens_in": pa.int64(),
+        "tokens_out": pa.int64(), "seconds": pa.float64(),
+    }),
+}  # fmt: skip
+
+_SEQUENCES = frozenset({"token_ids", "token_logprobs", "token_ranks"})
+
+
+@dataclass(frozen=True, slots=True)
+class AskRow:
+    """One question put to one model: which, and where its answers are."""
+
+    ask_id: bytes
+    """16 bytes over everything below that is known before asking, and the first requests."""
+    task: str
+    task_version: str
+    condition: str
+    repeat: int
+    study_seed: int
+    index: int
+    """Place of the item in the task's sequence, so that a smaller limit selects."""
+    item_id: str
+    item_hash: str | None
+    """None where a condition refused the item."""
+    keys: tuple[str, ...]
+    state: State
+    why: str | None
+    """Reason of a failure or a refusal."""
+    time: float
+    """Seconds since 1970."""
+
+
+def to_table(kind: Kind, rows: Sequence[Any]) -> pa.Table:
+    """Rows (tuples for items, AskRow, Answer) as an Arrow table of the kind's schema."""
+    schema = SCHEMAS[kind]
+    if kind == "items":
+        columns: Iterable[Any] = zip(*rows, strict=True)
+    else:
+        columns = ([getattr(row, name) for row in rows] for name in schema.names)
+    arrays = [_array(list(c), f.type) for c, f in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:  # lone surrogates, which UTF-8 has no bytes for
+        clean = [v if v is None else _encodable(v) for v in values]
+        return pa.array(clean, kind)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def answer_from(row: Mapping[str, Any]) -> Answer:
+    """The Answer of a row of the `answers` schema."""
+    return Answer(**{k: tuple(v or ()) if k in _SEQUENCES else v for k, v in row.items()})
+
+
+def item_json(item: Item) -> bytes:
+    """Canonical JSON of an item: what its hash is taken over."""
+    return canonical(item)
+
+
+def storable_json(raw: bytes) -> str:
+    """The same JSON as text that any UTF-8 column takes: lone surrogates become escapes."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return json.dumps(json.loads(raw.decode("utf-8", "surrogatepass")), separators=(",", ":"))
+
+
+def item_from_json(text: str) -> Item:
+    """The item back, demonstrations included."""
+    return _item(json.loads(text))
+
+
+def _item(data: dict[str, Any]) -> Item:
+    for name in _TUPLES & data.keys():
+        data[name] = tuple(data[name])
+    if "demos" in data:
+        data["demos"] = tuple(_item(demo) for demo in data["demos"])
+    if isinstance(data.get("target"), list):
+        data["target"] = tuple(data["target"])
+    if data.get("difficulty") is not None:
+        data["difficulty"] = float(data["difficulty"])
+    return Item(**data)
+
+
+_TUPLES = frozenset({"choices", "gold", "images"}) & {f.name for f in fields(Item)}

@@ -1,0 +1,154 @@
+"""Gathers rows of one model and commits them as segments: files first, then the one log line that makes them exist.
+
+A commit happens every `every_seconds`, after `most_bytes` or `most_rows`, at the end of a model and on interruption. A
+kill at any instant leaves at worst files that no log names. Items already in the store are not written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from saltus.records import Answer
+from saltus.store.digests import Digests, key_digest
+from saltus.store.log import LogWriter
+from saltus.store.rows import AskRow, Kind, storable_json, to_table
+
+if TYPE_CHECKING:
+    from saltus.store.base import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitPolicy:
+    """When a segment ends."""
+
+    every_seconds: float = 30.0
+    most_bytes: int = 64 << 20
+    """Estimated size in memory."""
+    most_rows: int = 20_000
+    """Answers; keeps memory flat where answers are small and fast."""
+
+
+class Writer:
+    """One writer of a store: its own log, its own file names. Not for use by two threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        policy: CommitPolicy | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._policy, self._clock = store, policy or CommitPolicy(), clock
+        self._log = LogWriter(store.place)
+        self._items_known: Digests | None = None
+        self._count = 0
+        self._model = ""
+        self._asking = 0.0
+        self._empty()
+
+    @property
+    def name(self) -> str:
+        """Of the log."""
+        return self._log.name
+
+    def record(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Appends a line that is no segment: "study", "model", "gap"."""
+        self._store.mark()
+        self._log.append(kind, body)
+
+    def begin(self, model: str) -> None:
+        """All rows from here are of this model identity; what was buffered is committed."""
+        self.commit()
+        self._model = model
+
+    def add_item(self, digest: str, item_id: str, raw: bytes) -> None:
+        """An item by its content hash and canonical JSON; known ones cost nothing."""
+        if self._items_known is None:
+            self._items_known = self._store.item_digests()
+        short = key_digest(digest)
+        if short not in self._items_known:
+            self._items_known.add(short)
+            self._items.append((digest, item_id, storable_json(raw)))
+            self._bytes += len(raw) + 200
+
+    def add_ask(self, row: AskRow) -> None:
+        self._asks.append(row)
+        self._bytes += 500 + 120 * len(row.keys)
+
+    def add_answer(self, answer: Answer) -> None:
+        """An answer or a failure, as it came."""
+        self._answers[answer.key] = answer
+        self._bytes += 400 + 64 * len(answer.token_ids) + len(answer.text)
+        self._tokens += answer.tokens_in + answer.tokens_out
+
+    def buffered(self, key: str) -> Answer | None:
+        """An answer that no segment holds yet."""
+        return self._answers.get(key)
+
+    def asking(self, seconds: float) -> None:
+        """Notes wall time that the model spent on what is being gathered; speeds come from it."""
+        self._asking += seconds
+
+    def tick(self) -> bool:
+        """Commits if it is time to; True if it did."""
+        due = (
+            self._bytes >= self._policy.most_bytes
+            or len(self._answers) >= self._policy.most_rows
+            or self._clock() - self._since >= self._policy.every_seconds
+        )
+        return due and self.commit()
+
+    def commit(self) -> bool:
+        """Writes what is buffered as one segment; False if there is nothing. Raises UserError if it
+        cannot, and then still holds everything."""
+        buffers: dict[Kind, Sequence[Any]] = {
+            "items": self._items, "asks": self._asks, "answers": list(self._answers.values()),
+        }  # fmt: skip
+        if not any(buffers.values()):
+            self._since = self._clock()
+            return False
+        self._store.mark()
+        folder = f"segments/{self._model.removeprefix('sha256:')[:16]}"
+        stem = f"{folder}/{self._log.name}-{self._count:05d}"
+        files = {
+            kind: put_rows(self._store, f"{stem}.{kind}.parquet", kind, rows)
+            for kind, rows in buffers.items()
+            if rows
+        }
+        speed = {"tokens": self._tokens, "seconds": round(self._asking, 3)}
+        self._log.append("segment", {"model": self._model, "files": files, **speed})
+        self._count += 1
+        self._empty()
+        return True
+
+    def _empty(self) -> None:
+        self._items: list[tuple[str, str, str]] = []
+        self._asks: list[AskRow] = []
+        self._answers: dict[str, Answer] = {}
+        self._bytes = self._tokens = 0
+        self._asking = 0.0
+        self._since = self._clock()
+
+
+def put_rows(store: Store, name: str, kind: Kind, rows: Sequence[Any]) -> dict[str, Any]:
+    """Writes one file of a segment and returns its entry in the log."""
+    return put_table(store, name, to_table(kind, rows))
+
+
+def put_table(store: Store, name: str, table: Any) -> dict[str, Any]:
+    """The same for an Arrow table: name, hash, rows, bytes."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    data = sink.getvalue()
+    store.place.write(name, data)
+    return {
+        "name": name, "sha256": "sha256:" + hashlib.sha256(data).hexdigest(),
+        "rows": table.num_rows, "bytes": len(data),
+    }  # fmt: skip
