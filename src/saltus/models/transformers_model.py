@@ -1,0 +1,282 @@
+"""A Hugging Face checkpoint in a local folder, asked through transformers.
+
+Opening reads the tokenizer and hashes the files; the weights are read on the first question. What shapes an
+answer is explicit and part of the identity: weights, tokenizer, BOS and template policy, dtype. Nothing is ever
+truncated: a prompt that does not fit the window is answered with an error that says so. Limits: decoder-only
+text models; one device; edits of the network are refused by name until an adapter of `network/` opens them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from saltus.hashing import content_hash, seed_from
+from saltus.models.base import ModelError, answer_key
+from saltus.models.encoding import Encoder
+from saltus.models.weights import Checkpoint
+from saltus.records import Answer, AskPolicy, ModelRef, Request
+
+T = TypeVar("T")
+
+TOLERANCE = {"float32": 1e-4, "bfloat16": 1.0, "float16": 0.2}
+"""Nats by which batched scores may differ from single ones on load; in half precision it is recorded as noise."""
+
+
+class TransformersModel:
+    """See the module's docstring. Raises ModelError for a folder that holds no whole model and tokenizer."""
+
+    def __init__(
+        self, ref: ModelRef, folder: Path, ask: AskPolicy, *, tokenizer: Path | None = None
+    ) -> None:
+        self.ref, self.folder, self.ask = ref, folder, ask
+        self.checkpoint = Checkpoint(folder)
+        self.checkpoint.check(allow_pickle="pickle-weights" in ask.allow)
+        self._refuse_what_cannot_be_asked()
+        self.encoder = Encoder(tokenizer or folder, ask)
+        self.eos = _eos_ids(self.checkpoint, self.encoder.eos)
+        self.weights_hash = self.checkpoint.weights_hash()
+        self.identity = content_hash(
+            ["transformers", 1, self.weights_hash, self.encoder.identity, ask.dtype, sorted(self.eos), ref.edits]
+        )  # fmt: skip
+        self.offers = frozenset(
+            {"loglikelihood", "generate"} | ({"chat"} if self.encoder.chats else set())
+        )
+        self.window = _window(self.checkpoint.config)
+        self._vocabulary = _text(self.checkpoint.config).get("vocab_size")
+        self._net: Any = None
+        self._noise: float | None = None
+
+    def encode(self, request: Request) -> Request:
+        """The request with its token ids; `encoding` says how. Needs the tokenizer only."""
+        return self.encoder.encode(request)
+
+    def loglikelihood(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Per token of each continuation: log-probability in nats, rank, and whether all were the most likely."""
+        from saltus.models.packing import Row, score
+
+        asked, rows = list(requests), []
+        for i, request in enumerate(asked):
+            why = self._unaskable(request)
+            if why:
+                yield Answer(key=answer_key(self.identity, request), error=why)
+            else:
+                rows.append(Row(i, request.prompt_ids or (), request.continuation_ids or ()))
+        if not rows:
+            return
+        for scored in self._guarded(score(self.net, rows, self.ask.batch_tokens)):
+            request = asked[scored.index]
+            key = answer_key(self.identity, request)
+            if not all(map(math.isfinite, scored.logprobs)):
+                yield Answer(key=key, error=_NAN, seconds=scored.seconds)
+                continue
+            yield Answer(
+                key=key, token_ids=request.continuation_ids or (), token_logprobs=scored.logprobs,
+                token_ranks=scored.ranks, greedy=not any(scored.ranks),
+                tokens_in=len(request.prompt_ids or ()) + len(scored.logprobs),
+                seconds=scored.seconds,
+            )  # fmt: skip
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Greedy or sampled text. `token_ids` are all that was said, the stop string's included, EOS left out."""
+        from saltus.models.decoding import Row, Speaker, generate
+
+        asked, rows = list(requests), []
+        for i, request in enumerate(asked):
+            why = self._unaskable(request)
+            if why:
+                yield Answer(key=answer_key(self.identity, request), error=why)
+                continue
+            prompt = request.prompt_ids or ()
+            seed = request.seed if request.seed is not None else seed_from("sample", prompt)
+            room = self.window - len(prompt) if self.window else request.settings.max_tokens
+            limit = min(request.settings.max_tokens, room)
+            rows.append(Row(i, prompt, request.settings, seed, limit))
+        if not rows:
+            return
+        speaker = Speaker(self.eos, self.encoder.decode)
+        for row in self._guarded(generate(self.net, rows, speaker, self.ask.batch_tokens)):
+            key = answer_key(self.identity, asked[row.index])
+            if row.finish == "nan":
+                yield Answer(key=key, error=_NAN, seconds=row.seconds)
+                continue
+            yield Answer(
+                key=key, text=row.text, token_ids=tuple(row.ids), token_logprobs=tuple(row.logprobs),
+                token_ranks=tuple(row.ranks), greedy=not any(row.ranks), finish=row.finish,
+                tokens_in=len(row.prompt), tokens_out=len(row.ids), seconds=row.seconds,
+            )  # fmt: skip
+
+    def describe(self) -> Mapping[str, Any]:
+        """Provenance. `self_check`: nats between batched and single scores, None until weights were read."""
+        import torch
+        import transformers
+
+        config = self.checkpoint.config
+        return {
+            "kind": "transformers", "folder": str(self.folder), "identity": self.identity,
+            "weights_hash": self.weights_hash, "params": self.checkpoint.params, "dtype": self.ask.dtype,
+            "architecture": (config.get("architectures") or [config.get("model_type")])[0],
+            "window": self.window, "vocabulary": self._vocabulary, **self.encoder.describe(),
+            "eos_ids": sorted(self.eos), "derived": dict(self.ref.recipe.get("derived", {})),
+            "self_check": self._noise, "batch_tokens": self.ask.batch_tokens, "allow": list(self.ask.allow),
+            "device": str(_device()), "threads": torch.get_num_threads(),
+            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        }  # fmt: skip
+
+    def close(self) -> None:
+        self._net = None
+        gc.collect()
+
+    @property
+    def net(self) -> Any:
+        """The network, read and checked on first use."""
+        if self._net is None:
+            self._net = self._read()
+        return self._net
+
+    def _read(self) -> Any:
+        from saltus.models.packing import self_check
+
+        net = read_weights(self.folder, self.ask, pickled=not self.checkpoint.weight_files)
+        self._noise = self_check(net, self.window)
+        if self._noise > TOLERANCE[self.ask.dtype]:
+            raise ModelError(
+                f"{self.folder}: batched scores differ from single ones by {self._noise:.2g} nats "
+                f"(at most {TOLERANCE[self.ask.dtype]:g} in {self.ask.dtype}), so its answers would depend on the "
+                "batch; this architecture needs an adapter of its own"
+            )
+        return net
+
+    def _guarded(self, work: Iterator[T]) -> Iterator[T]:
+        """The same work, with torch's failures (memory, a broken kernel) told as this model's."""
+        try:
+            yield from work
+        except (RuntimeError, MemoryError, IndexError) as error:
+            raise ModelError(
+                f"{self.folder}: the network failed: {error}; if memory ran out, lower `ask: {{batch_tokens: "
+                f"{self.ask.batch_tokens}}}`"
+            ) from error
+
+    def _unaskable(self, request: Request) -> str | None:
+        """Why this request alone cannot be answered."""
+        if request.prompt_ids is None:
+            raise ModelError("a request was asked before `encode` gave it token ids")
+        if request.observe:
+            return f"this adapter observes no internals ({', '.join(request.observe)})"
+        if not request.prompt_ids:
+            return "an empty prompt, and the tokenizer has neither BOS nor EOS to stand for it"
+        top, size = max(request.prompt_ids + (request.continuation_ids or ())), self._vocabulary
+        if size and top >= size:
+            return f"token id {top} lies outside the network's vocabulary of {size}: a foreign tokenizer"
+        asked = len(request.continuation_ids or ())
+        if request.kind == "loglikelihood" and not asked:
+            return "the continuation has no tokens"
+        prompt = len(request.prompt_ids)
+        room = prompt + (asked - 1 if request.kind == "loglikelihood" else 1)
+        if self.window and room > self.window:
+            said = f" and its continuation of {asked}" if asked else ""
+            window = f"the window of {self.window} tokens"
+            return f"the prompt of {prompt} tokens{said} exceeds {window}; nothing is truncated"
+        return None
+
+    def _refuse_what_cannot_be_asked(self) -> None:
+        if self.checkpoint.config.get("is_encoder_decoder"):
+            raise ModelError(
+                f"{self.folder}: an encoder-decoder; this adapter asks decoder-only models"
+            )
+        if self.ref.edits:
+            raise ModelError(f"{self.folder}: edits of the network are not opened by this adapter")
+
+
+_NAN = "the network's logits are NaN or infinite here: the checkpoint's weights diverged or are damaged"
+
+
+def read_weights(folder: Path, ask: AskPolicy, *, pickled: bool = False) -> Any:
+    """The network in eval mode on its device. Raises ModelError for missing, foreign, NaN or infinite weights."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with _quiet():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, ask.dtype), use_safetensors=not pickled,
+                local_files_only=True, trust_remote_code="trust-remote-code" in ask.allow,
+                output_loading_info=True,
+            )  # fmt: skip
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
+        hint = ""
+        if "trust_remote_code" in str(error):
+            hint = (
+                "; to run the code in its repository, put `allow: [trust-remote-code]` under `ask`"
+            )
+        raise ModelError(f"{folder}: the model cannot be loaded: {error}{hint}") from error
+    net, info = loaded
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{folder}: {len(missing)} weights are missing ({missing[0]}, …): the checkpoint is incomplete; "
+            "save it again with all of them"
+        )
+    for name, weight in net.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise ModelError(
+                f"{folder}: NaN or infinity in the weight {name}: training diverged or the file is damaged"
+            )
+    return net.to(_device()).eval()
+
+
+def _device() -> Any:
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar per checkpoint: a series would print hundreds."""
+    from transformers.utils import logging
+
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config that describes the language model: multimodal ones nest it."""
+    return config.get("text_config") or config
+
+
+def _window(config: Mapping[str, Any]) -> int | None:
+    """Positions the network was built for; None where its config names no bound."""
+    text = _text(config)
+    for name in ("max_position_embeddings", "n_positions", "n_ctx", "seq_length", "max_seq_len"):
+        if isinstance(text.get(name), int):
+            return int(text[name])
+    return None
+
+
+def _eos_ids(checkpoint: Checkpoint, tokenizer_eos: int | None) -> frozenset[int]:
+    """generation_config.json's, else config.json's, and the tokenizer's."""
+    import json
+
+    path = checkpoint.folder / "generation_config.json"
+    named: Any = None
+    if path.is_file():
+        try:
+            named = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+        except ValueError as error:
+            raise ModelError(f"{path}: not readable as JSON ({error})") from error
+    if named is None:
+        named = checkpoint.config.get("eos_token_id")
+    ids = [] if named is None else list(named) if isinstance(named, list) else [named]
+    return frozenset(int(i) for i in (*ids, *([] if tokenizer_eos is None else [tokenizer_eos])))
