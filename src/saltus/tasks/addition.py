@@ -119,10 +119,10 @@ class Addition:
         if not targets:
             return floors.best({}, over, why_no_soft="no items")
         length = len(targets[0])
-        places = [floors.commonest([t[k : k + 1] for t in targets]) for k in range(length)]
+        places = [floors.commonest([(t[k : k + 1],) for t in targets]) for k in range(length)]
         operands = [i.question[:-1].split("+") for i in chosen]
         guessers = {
-            "the commonest answer": floors.commonest(targets),
+            "the commonest answer": floors.commonest([(t,) for t in targets]),
             "the commonest digit at each place": [math.prod(hits) for hits in zip(*places)],
             "the first number": [self._repeats(o[0], t) for o, t in zip(operands, targets)],
             "the second number": [self._repeats(o[1], t) for o, t in zip(operands, targets)],

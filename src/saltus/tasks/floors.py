@@ -43,15 +43,59 @@ def best(guessers: Mapping[str, Sequence[float]], over: str, *, nominal: float |
     )  # fmt: skip
 
 
-def commonest(answers: Sequence[Hashable]) -> list[float]:
-    """Score per item of always giving the answer commonest in the other half; ties share."""
-    scores = [0.0] * len(answers)
+def commonest(rights: Sequence[Sequence[Hashable]]) -> list[float]:
+    """Score per item, given its right answers, of always giving what is right most often in the other half.
+
+    Ties are broken at random, in expectation.
+    """
+    scores = [0.0] * len(rights)
     for mine, other in ((0, 1), (1, 0)):
-        counts = Counter(answers[other::2])
+        counts = Counter(answer for right in rights[other::2] for answer in right)
         top = max(counts.values(), default=0)
         tied = {answer for answer, count in counts.items() if count == top}
-        for i in range(mine, len(answers), 2):
-            scores[i] = (answers[i] in tied) / len(tied) if tied else 0.0
+        for i in range(mine, len(rights), 2):
+            scores[i] = len(tied.intersection(rights[i])) / len(tied) if tied else 0.0
+    return scores
+
+
+def of_choices(items: Sequence[Item]) -> Floor:
+    """The floor of multiple choice: guessers that never read the question."""
+    chosen, over = looked_at(items)
+    golds = [item.gold for item in chosen]
+    texts = [[item.choices[g] for g in item.gold] for item in chosen]
+    guessers = {
+        "a choice at random": [len(i.gold) / len(i.choices) for i in chosen],
+        "always the same position": commonest(golds),
+        "the longest choice": [_share(i, [len(c) for c in i.choices]) for i in chosen],
+        "the shortest choice": [_share(i, [-len(c) for c in i.choices]) for i in chosen],
+        "the choice that is most often right elsewhere": _familiar(chosen, texts),
+    }
+    nominal = math.fsum(guessers["a choice at random"]) / len(chosen) if chosen else None
+    return best(guessers, over, nominal=nominal,
+                why_no_soft="a guesser that does not read gives no log-probability")  # fmt: skip
+
+
+def of_targets(items: Sequence[Item]) -> Floor:
+    """The floor of open answers: always giving the commonest one."""
+    chosen, over = looked_at(items)
+    rights = [(i.target,) if isinstance(i.target, str) else i.target for i in chosen]
+    return best({"the commonest answer": commonest(rights)}, over, nominal=0.0,
+                why_no_soft="a guesser that does not read gives no log-probability")  # fmt: skip
+
+
+def _share(item: Item, values: Sequence[float]) -> float:
+    """How much of the best-valued choices is right."""
+    top = max(values)
+    tied = [k for k, value in enumerate(values) if value == top]
+    return sum(k in item.gold for k in tied) / len(tied)
+
+
+def _familiar(items: Sequence[Item], texts: Sequence[Sequence[str]]) -> list[float]:
+    scores = [0.0] * len(items)
+    for mine, other in ((0, 1), (1, 0)):
+        counts = Counter(text for right in texts[other::2] for text in right)
+        for i in range(mine, len(items), 2):
+            scores[i] = _share(items[i], [counts[c] for c in items[i].choices])
     return scores
 
 

@@ -101,7 +101,7 @@ class ModularAddition:
         targets = [str(i.target) for i in chosen]
         operands = [i.question.removesuffix(" =").split(" + ") for i in chosen]
         guessers = {
-            "the commonest answer": floors.commonest(targets),
+            "the commonest answer": floors.commonest([(t,) for t in targets]),
             "the first number": [float(o[0] == t) for o, t in zip(operands, targets)],
             "the second number": [float(o[1] == t) for o, t in zip(operands, targets)],
         }
