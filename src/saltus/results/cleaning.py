@@ -1,0 +1,184 @@
+"""Judges the numbers of a normalised table: what can be used, what cannot and why, per cent made shares.
+
+A row that cannot be used keeps its place with `value` null and the reason in `why_missing`. What would make the whole
+column ambiguous (0–1 and 0–100 mixed) is refused with file, column and row.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from saltus.errors import UserError
+from saltus.metrics import Metric, lookup
+from saltus.results.table import IDENTITY
+from saltus.results.units import family_in, shots_in
+
+SLACK = 1e-3
+"""Values read off figures leave the range by less than this; they are put on its edge."""
+
+
+def clean(table: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[str]]:
+    """The table with unusable values set aside, shares in [0, 1], names filled in; and notes on what was changed.
+
+    Raises UserError for mixed scales.
+    """
+    notes: list[str] = []
+    table = _names(table)
+    table = table.with_columns(
+        stderr=pl.when(pl.col("stderr").is_finite() & (pl.col("stderr") >= 0)).then(
+            pl.col("stderr")
+        ),
+        **{
+            c: pl.col(c).fill_nan(None)
+            for c in ("params", "tokens", "flops", "step", "loss", "date")
+        },
+    )
+    table = _set_aside(table, pl.col("value").is_null(), "no value")
+    table = _set_aside(table, pl.col("value").is_nan(), "value is NaN")
+    table = _set_aside(table, pl.col("value").is_infinite(), "value is infinite")
+    table = _set_aside(table, pl.col("n_items") <= 0, "no items behind it")
+    for name in table["metric"].unique(maintain_order=True).drop_nulls().to_list():
+        table, said = _one_metric(table, name, where)
+        notes += said
+    table = _set_aside(
+        table, pl.col("task").is_null() | pl.col("metric").is_null(), "no task or no metric"
+    )
+    return table, notes
+
+
+def metric_of(table: pl.DataFrame, name: str) -> Metric:
+    """The metric, guessed from the table's values where its name is unknown."""
+    rows = table.filter(pl.col("metric") == name)
+    low, high = rows["value"].min(), rows["value"].max()
+    better = rows["higher_is_better"].drop_nulls()
+    return lookup(
+        name,
+        low=0.0 if low is None else float(low),  # type: ignore[arg-type]
+        high=1.0 if high is None else float(high),  # type: ignore[arg-type]
+        higher_is_better=bool(better[0]) if len(better) else None,
+    )
+
+
+def collapse(table: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """The table without rows that say the same number of the same thing twice, and how many went.
+
+    Of two identical rows the one whose source agrees with its shots stays, then the first source by name,
+    so the order of the input does not matter. Rows that contradict each other all stay: see guards.
+    """
+    key = pl.struct(*IDENTITY, "value", "why_missing").hash()
+    doubled = table.select(key.is_duplicated()).to_series()
+    if not doubled.any():
+        return table, 0
+    once, twice = table.filter(~doubled), table.filter(doubled)
+    twice = (
+        twice.with_columns(_lies=shots_disagree(twice), _row=pl.int_range(pl.len()))
+        .sort("_lies", "source", "stderr", "n_items", nulls_last=True)
+        .unique(subset=[*IDENTITY, "value", "why_missing"], keep="first", maintain_order=True)
+        .sort("_row")
+        .drop("_lies", "_row")
+    )
+    return pl.concat([once, twice]), table.height - once.height - twice.height
+
+
+def shots_disagree(table: pl.DataFrame) -> pl.Series:
+    """True where the source's path names a number of shots and the row has another one."""
+    pairs = table.select("source", "n_shot").unique()
+    lies = [
+        bool(said := shots_in(source or "")) and shots is not None and shots not in said
+        for source, shots in pairs.iter_rows()
+    ]
+    pairs = pairs.with_columns(_lies=pl.Series(lies, dtype=pl.Boolean))
+    return table.select("source", "n_shot").join(
+        pairs, on=["source", "n_shot"], how="left", nulls_equal=True, maintain_order="left"
+    )["_lies"]
+
+
+def _names(table: pl.DataFrame) -> pl.DataFrame:
+    """series and model each filled from the other; a family is read from the model's name."""
+    known = table["model"].unique().drop_nulls().to_list()
+    families = {m: family_in(m) for m in known}
+    guess = pl.col("model").replace_strict(families, default=None, return_dtype=pl.String)
+    return table.with_columns(
+        series=pl.coalesce("series", guess), model=pl.coalesce("model", "series")
+    )
+
+
+def _set_aside(table: pl.DataFrame, bad: pl.Expr, why: str) -> pl.DataFrame:
+    hit = bad.fill_null(False) & pl.col("why_missing").is_null()
+    return table.with_columns(
+        why_missing=pl.when(hit).then(pl.lit(why)).otherwise("why_missing"),
+        value=pl.when(hit).then(None).otherwise("value"),
+    )
+
+
+def _one_metric(table: pl.DataFrame, name: str, where: str) -> tuple[pl.DataFrame, list[str]]:
+    metric = metric_of(table, name)
+    mine = pl.col("metric") == name
+    rows = table.with_row_index("_row").filter(mine & pl.col("value").is_not_null())
+    if metric.guessed and rows.height:
+        return table, [
+            f"{where}: metric `{name}` is unknown, taken as {metric.role}, range guessed from its values"
+        ]
+    notes = []
+    if metric.high == 1.0 and rows.height and float(rows["value"].max()) > 1.0 + SLACK:  # type: ignore[arg-type]
+        percent = _is_percent(rows, metric, where)
+        if percent:
+            table = table.with_columns(
+                value=pl.when(mine).then(pl.col("value") / 100).otherwise("value"),
+                stderr=pl.when(mine).then(pl.col("stderr") / 100).otherwise("stderr"),
+            )
+            table = _percent_floors(table, mine)
+            notes.append(
+                f"{where}: `{name}` is in per cent in {rows.height} rows and was divided by 100"
+            )
+    value = pl.col("value")
+    outside = mine & ((value < metric.low - SLACK) | (value > metric.high + SLACK))
+    edge = mine & ((value < metric.low) | (value > metric.high)) & ~outside
+    n_edge = table.filter(edge).height
+    if n_edge:
+        notes.append(
+            f"{where}: {n_edge} values of `{name}` lay outside its range by < {SLACK} and were put on its edge"
+        )
+        table = table.with_columns(
+            value=pl.when(edge).then(value.clip(metric.low, metric.high)).otherwise("value")
+        )
+    table = _set_aside(
+        table, outside, f"value outside the range {metric.low:g} to {metric.high:g} of `{name}`"
+    )
+    open_log = metric.transform in ("log", "neg_log") and metric.low <= 0
+    return _set_aside(table, mine & (value <= 0), "no logarithm of 0") if open_log else table, notes
+
+
+def _percent_floors(table: pl.DataFrame, mine: pl.Expr) -> pl.DataFrame:
+    """Floors above 1 beside per-cent values are per cent too."""
+    return table.with_columns(
+        pl.when(mine & (pl.col(c) > 1)).then(pl.col(c) / 100).otherwise(c).alias(c)
+        for c in ("floor", "nominal_floor")
+    )
+
+
+def _is_percent(rows: pl.DataFrame, metric: Metric, where: str) -> bool:
+    """Whether the whole column is in per cent. False when values leave 0–100 too; raises where scales are mixed.
+
+    A value in (0, 1] among larger ones is a small percentage if it is a whole number of items as one, a
+    foreign share otherwise.
+    """
+    big = rows.filter(pl.col("value") > 1 + SLACK)
+    if float(big["value"].max()) > 100 + SLACK:  # type: ignore[arg-type]
+        return False
+    small = rows.filter((pl.col("value") > 0) & (pl.col("value") <= 1 + SLACK))
+    if metric.either_scale or not small.height:
+        return True
+    items = pl.col("value") / 100 * pl.col("n_items")
+    foreign = small.filter(~((items - items.round()).abs() < 0.02).fill_null(False))
+    if not foreign.height:
+        return True
+    few = foreign if foreign.height <= big.height else big
+    row, value, task = few.select("_row", "value", "task").row(0)
+    raise UserError(
+        f"`{metric.name}` mixes shares and per cent: {foreign.height} values up to 1 beside {big.height} above;"
+        f" task `{task}` has {value:g}",
+        where=f"{where}, column `value`, row {row + 1}",
+        wanted=f"one scale for all of `{metric.name}`: 0 to 1, or 0 to 100",
+        do="bring the rows to one scale, or give the per-cent rows in a file of their own",
+    )

@@ -1,0 +1,237 @@
+"""The results table: one row per number, the only shape in which results, ours or anybody's, reach the statistics.
+
+`COLUMNS` is the schema (names, types, meaning); `normalise` brings a table of other names and types into it, and
+refuses with file, column and row what it cannot read. A number that cannot be used keeps its row: `value` is
+null and `why_missing` says why. Columns that are not in the schema are kept, guards and `--factor` may read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from saltus.errors import UserError, nearest
+from saltus.results.units import parse_quantity
+
+SCHEMA_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table. `also` are other names it is known by, all lower case."""
+
+    name: str
+    dtype: Any
+    about: str
+    also: tuple[str, ...] = ()
+
+
+_TEXT, _NUMBER, _WHOLE = pl.String, pl.Float64, pl.Int64
+
+COLUMNS: dict[str, Column] = {
+    c.name: c
+    for c in (
+        Column("series", _TEXT, "Label of the series or family the model belongs to.", ("family",)),
+        Column("model", _TEXT, "Name of the model, without its training step.", ("model_name",)),
+        Column("params", _NUMBER, "Parameters.", ("n_params", "parameters", "num_params", "size")),
+        Column("tokens", _NUMBER, "Training tokens seen; 0 is the untrained model.",
+               ("train_tokens", "n_tokens", "tokens_seen", "training_tokens")),
+        Column("flops", _NUMBER, "Training compute in floating-point operations.",
+               ("train_flops", "compute", "training_flops")),
+        Column("step", _NUMBER, "Training step; 0 is the untrained model.", ("global_step", "train_step", "iteration")),
+        Column("loss", _NUMBER, "Pre-training loss of the model, nats per token.", ("train_loss", "val_loss")),
+        Column("date", _NUMBER, "Date of the model in years, 2023.5 for the middle of 2023."),
+        Column("seed", _TEXT, "Training seed; seeds of a series belong to one finding.", ("train_seed",)),
+        Column("repeat", _WHOLE, "Number of the repetition of the same question to the same model."),
+        Column("task", _TEXT, "Name of the task.", ("benchmark", "task_name", "dataset")),
+        Column("skill", _TEXT, "The skill the task needs, where format and elicitation are apart."),
+        Column("format", _TEXT, "How the answer is asked for: cloze, letters, generate."),
+        Column("elicitation", _TEXT, "How it is brought out: prompt style, chain of thought, instruction."),
+        Column("condition", _TEXT, "Condition under which it was asked; null is baseline."),
+        Column("condition_level", _TEXT, "Level of the condition."),
+        Column("n_shot", _WHOLE, "Worked examples before the question.", ("num_fewshot", "n-shot", "shots", "nshot")),
+        Column("slice", _TEXT, "The part of the items the number is about; null is all."),
+        Column("metric", _TEXT, "Name of the metric; see metrics.py.", ("metric_name",)),
+        Column("role", _TEXT, "hard, soft or mechanism; null is looked up by the metric's name."),
+        Column("value", _NUMBER, "The number, raw, in the metric's own range.", ("score", "metric_value", "result")),
+        Column("stderr", _NUMBER, "Its standard error, in the same unit.", ("std_err", "standard_error", "se")),
+        Column("n_items", _WHOLE, "Items behind it.", ("n", "n_samples", "num_items", "n_examples")),
+        Column("target_tokens", _NUMBER, "Mean tokens of the right answer.", ("target_len", "target_length")),
+        Column("floor", _NUMBER, "What an answerer without the skill scores, computed or declared."),
+        Column("floor_stderr", _NUMBER, "Standard error of the floor."),
+        Column("floor_source", _TEXT, "How the floor was computed."),
+        Column("nominal_floor", _NUMBER, "1/k and the like.", ("chance_level", "chance", "random_baseline")),
+        Column("higher_is_better", pl.Boolean, "Direction of a metric that metrics.py does not know."),
+        Column("variant", _TEXT, "Run condition that must not be pooled with others."),
+        Column("source", _TEXT, "Where the number comes from: file, page, study.", ("source_file",)),
+        Column("item_id", _TEXT, "The item, in item-level rows; null in aggregated ones."),
+        Column("parent_id", _TEXT, "The item it was made from."),
+        Column("relation", _TEXT, "What it is to its parent: fresh, perturbed, identity-swap."),
+        Column("group", _TEXT, "Items that share something: clustered errors, slices."),
+        Column("difficulty", _NUMBER, "Difficulty of the item."),
+        Column("rater", _TEXT, "Who judged, where judgement was needed."),
+        Column("why_missing", _TEXT, "Why value is null; null where there is a value."),
+    )
+}  # fmt: skip
+
+AXES = ("params", "tokens", "step", "flops", "loss", "date")
+REQUIRED = ("task", "metric", "value")
+IDENTITY = (
+    "series", "model", "params", "tokens", "flops", "step", "loss", "date", "seed", "repeat", "task", "skill",
+    "format", "elicitation", "condition", "condition_level", "n_shot", "slice", "metric", "variant", "item_id", "rater",
+)  # fmt: skip
+"""Two rows that agree in these are two readings of one number."""
+
+_ABSENT = ("", "n/a", "na", "nan", "none", "null", "-")
+
+
+def schema() -> dict[str, Any]:
+    """Column → polars type, in order."""
+    return {c.name: c.dtype for c in COLUMNS.values()}
+
+
+def column_mapping(columns: list[str], rename: Mapping[str, str], where: str) -> dict[str, str]:
+    """Found name → canonical name, for the columns that have one. rename is found → canonical and wins.
+
+    Raises UserError where rename names what is not there, or two columns mean the same.
+    """
+    for found, canonical in rename.items():
+        if found not in columns:
+            raise UserError(
+                f"no column `{found}`",
+                where=where,
+                wanted=nearest(found, columns),
+                do="mend the renaming",
+            )
+        if canonical not in COLUMNS:
+            raise UserError(
+                f"`{found}` cannot become `{canonical}`",
+                where=where,
+                wanted=nearest(canonical, COLUMNS),
+            )
+    known = {alias: c.name for c in COLUMNS.values() for alias in (c.name, *c.also)}
+    mapping: dict[str, str] = {}
+    for found in columns:
+        canonical = rename.get(found) or known.get(found.strip().lower(), "")
+        if not canonical or (found not in rename and canonical in rename.values()):
+            continue
+        twice = next((f for f, c in mapping.items() if c == canonical), None)
+        if twice is not None and found != canonical and twice != canonical:
+            raise UserError(
+                f"columns `{twice}` and `{found}` both mean `{canonical}`",
+                where=where,
+                do=f"drop one of them, or rename the right one to `{canonical}`",
+            )
+        if twice is not None and found != canonical:
+            continue  # the column with the canonical name itself wins
+        mapping.pop(twice or "", None)
+        mapping[found] = canonical
+    return mapping
+
+
+def normalise(
+    frame: pl.DataFrame, where: str, rename: Mapping[str, str] | None = None
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """The frame in canonical names and types, and the mapping used; unknown columns follow the known ones.
+
+    Every schema column is there afterwards, null where the input has none. Values are not judged here: see
+    `cleaning.clean`. Raises UserError with file, column and row.
+    """
+    mapping = column_mapping(frame.columns, rename or {}, where)
+    missing = [c for c in REQUIRED if c not in mapping.values()]
+    if missing:
+        raise UserError(
+            f"no column for {' or '.join(f'`{m}`' for m in missing)}; the columns are {', '.join(frame.columns)}",
+            where=where,
+            wanted="columns task, metric, value, model or series, and one of " + ", ".join(AXES),
+            do=f"rename the column that holds it, e.g. `--rename {_likely(frame.columns, mapping)}={missing[0]}`",
+        )
+    extra = [c for c in frame.columns if c not in mapping and c not in COLUMNS]
+    chosen = frame.select(
+        [pl.col(f).alias(c) for f, c in mapping.items()] + [pl.col(e) for e in extra]
+    )
+    casted = [_cast(chosen, COLUMNS[c], where) for c in mapping.values()]
+    absent = [
+        pl.lit(None, dtype=c.dtype).alias(c.name)
+        for c in COLUMNS.values()
+        if c.name not in mapping.values()
+    ]
+    table = chosen.with_columns(casted).with_columns(absent).select([*COLUMNS, *extra])
+    if table.height and all(table[a].null_count() == table.height for a in AXES):
+        raise UserError(
+            "no model has a place on any axis",
+            where=where,
+            wanted="numbers in one of " + ", ".join(AXES),
+            do="add a column, e.g. params or tokens, to the results",
+        )
+    return table, mapping
+
+
+def _likely(columns: list[str], mapping: Mapping[str, str]) -> str:
+    free = [c for c in columns if c not in mapping]
+    return free[0] if free else "COLUMN"
+
+
+def _cast(frame: pl.DataFrame, column: Column, where: str) -> pl.Series:
+    """The column in its type. Text that stands for nothing is null; anything else that does not fit is refused."""
+    series = frame[column.name]
+    if series.dtype == column.dtype:
+        return _blank_to_null(series) if column.dtype == pl.String else series
+    if column.dtype == pl.String:
+        whole = (
+            series.dtype.is_float() and (series.drop_nulls() == series.drop_nulls().floor()).all()
+        )
+        text = series.cast(pl.Int64, strict=False) if whole else series
+        return _blank_to_null(text.cast(pl.String, strict=False))
+    if series.dtype == pl.String:
+        blank = series.str.strip_chars().str.to_lowercase().is_in(_ABSENT)
+        out = _read_text(series, column.dtype).to_frame().select(
+            pl.when(~pl.lit(blank)).then(pl.col(column.name)).alias(column.name)
+        )[column.name]  # fmt: skip
+        _refuse_first(series, series.is_not_null() & ~blank & out.is_null(), column, where)
+        if column.name == "value":  # NaN in text is a reading that failed, not an empty cell
+            nan = series.str.strip_chars().str.to_lowercase() == "nan"
+            out = out.set(nan.fill_null(False), float("nan"))
+        return out
+    if column.dtype == pl.Int64 and series.dtype.is_float():
+        series = series.fill_nan(None)
+        _refuse_first(series, (series != series.round()).fill_null(False), column, where)
+    out = series.cast(column.dtype, strict=False)
+    _refuse_first(series, series.is_not_null() & out.is_null(), column, where)
+    return out
+
+
+def _read_text(series: pl.Series, dtype: Any) -> pl.Series:
+    text = series.str.strip_chars()
+    if dtype == pl.Boolean:
+        low = text.str.to_lowercase()
+        true, false = low.is_in(["true", "1", "yes"]), low.is_in(["false", "0", "no"])
+        return pl.select(
+            pl.when(pl.lit(true)).then(True).when(pl.lit(false)).then(False).alias(series.name)
+        )[series.name]
+    number = text.cast(pl.Float64, strict=False)
+    if number.null_count() > text.null_count():
+        words = text.filter(number.is_null() & text.is_not_null()).unique().to_list()
+        read = {w: parse_quantity(w) for w in words}
+        number = number.fill_null(text.replace_strict(read, default=None, return_dtype=pl.Float64))
+    return number.cast(dtype, strict=False) if dtype != pl.Float64 else number
+
+
+def _blank_to_null(series: pl.Series) -> pl.Series:
+    return series.set(series.str.strip_chars().str.len_chars().eq(0).fill_null(False), None)
+
+
+def _refuse_first(series: pl.Series, bad: pl.Series, column: Column, where: str) -> None:
+    if not bad.any():
+        return
+    row = int(bad.arg_max() or 0)
+    raise UserError(
+        f"`{series[row]}` is not {'a whole number' if column.dtype == pl.Int64 else 'a number'}"
+        f" ({int(bad.sum())} such cells)",
+        where=f"{where}, column `{column.name}`, row {row + 1}",
+        wanted=column.about,
+        do="mend the cell, or leave it empty where the number is not known",
+    )
