@@ -1,0 +1,191 @@
+"""The report: findings and their context as one self-contained HTML file, readable without a network or a script.
+
+A content-security policy lets only the page's own small script run, whatever a model or a user wrote. Known limit: sizes are
+budgets in characters of the parts (see `select.py`); a study document or a list of models is cut where it alone would break
+the three megabytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from saltus import __version__
+from saltus.errors import UserError
+from saltus.records import Finding
+from saltus.report import index, select, words
+from saltus.report.context import ReportContext, flips_of
+from saltus.report.glossary import glossary
+from saltus.report.provenance import provenance
+from saltus.report.text import name, safe
+from saltus.report.views import view_of
+
+_HERE = Path(__file__).parent
+SPECS_UP_TO = 12
+"""Charts carry their Vega-Lite specification in reports of at most so many full sections."""
+OPEN_UP_TO = 12
+"""Evidence stands open in reports of at most so many full sections."""
+
+Line = dict[str, Any]
+
+
+def write_report(findings: Sequence[Finding], context: ReportContext, path: Path) -> Path:
+    """Write the page to `path` (its folder is made), whole or not at all; returns the path.
+
+    Raises UserError where the file cannot be written.
+    """
+    html = report_html(findings, context).encode("utf-8", "backslashreplace")
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(html)
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(
+            f"the report cannot be written: {error.strerror or error}",
+            where=str(path),
+            wanted="a folder that can be written to, with room for a few megabytes",
+            do="give another place with --out, or free space there",
+        ) from error
+    return path
+
+
+def report_html(findings: Sequence[Finding], context: ReportContext) -> str:
+    """The page as text."""
+    script = Markup((_HERE / "report.js").read_text(encoding="utf-8"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment().get_template("report.html.jinja").render(
+        page=_page(findings, context),
+        css=style(),
+        script=script,
+        script_hash=Markup(f"sha256-{digest}"),
+        version=__version__,
+    )  # fmt: skip
+
+
+@cache
+def style() -> Markup:
+    """The style sheet, its line breaks and indentation left out."""
+    text = (_HERE / "report.css").read_text(encoding="utf-8")
+    return Markup("\n".join(line.strip() for line in text.splitlines()))
+
+
+@cache
+def environment() -> Environment:
+    """Templates of this folder; everything is escaped, an unknown name is an error."""
+    return Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _page(findings: Sequence[Finding], context: ReportContext) -> Line:
+    named = frozenset(h.finding_id for h in context.hypotheses if h.finding_id)
+    ordered = select.ordered(findings, named)
+    sections, slugs = _sections(ordered, named, context)
+    kept, numbered, left = index.notes(findings)
+    rows = _rows(ordered, slugs, numbered)
+    return {
+        "title": name(context.title or "Did it emerge?"),
+        "question": safe(context.question),
+        "created": safe(context.created),
+        "answer": [safe(line) for line in words.answer(findings, context)],
+        "locked": safe(context.locked or ""),
+        "hypotheses": [_hypothesis(h, slugs) for h in context.hypotheses],
+        "deviations": [safe(line) for line in context.deviations],
+        "untested": [safe(line) for line in words.untested(findings, context)],
+        "legend": index.legend(findings),
+        "maps": index.maps(findings, slugs),
+        "rule": select.rule(len(sections), len(rows), len(findings), safe(context.findings_file)),
+        "rows": rows,
+        "notes": [safe(note) for note in kept],
+        "notes_left": index.left_over(left, context.findings_file),
+        "sections": sections,
+        "conditions": index.conditions(findings),
+        "robustness": [_robustness(r) for r in context.robustness[: index.MOST_CONDITIONS]],
+        "provenance": provenance(findings, context),
+        "glossary": glossary(findings),
+        "footer": f"Made by saltus {__version__}. This page needs no network and loads nothing.",
+    }
+
+
+def _sections(
+    ordered: Sequence[Finding], named: frozenset[str], context: ReportContext
+) -> tuple[list[Markup], dict[str, str]]:
+    """The full sections that fit the budget, and the id of each by finding."""
+    wanting = [f for f in ordered if select.wants_full(f, len(ordered), named)]
+    wanting = wanting[: select.MOST_FULL]
+    small = len(wanting)
+    macro = environment().get_template("finding.html.jinja").module.section  # type: ignore[attr-defined]
+    sections: list[Markup] = []
+    slugs: dict[str, str] = {}
+    used = 0
+    for i, finding in enumerate(wanting, 1):
+        slug = f"f{i}"
+        view = view_of(
+            finding,
+            slug,
+            flips_of(context.flips, finding),
+            with_spec=small <= SPECS_UP_TO,
+            findings_file=context.findings_file,
+        )
+        html = macro(trusted(view), True, small <= OPEN_UP_TO)
+        used += len(html.encode("utf-8", "backslashreplace"))
+        if used > select.FULL_BYTES:
+            break
+        sections.append(html)
+        slugs[finding.finding_id] = slug
+    return sections, slugs
+
+
+def trusted(view: Line) -> Line:
+    """The view with what saltus drew itself marked as markup; everything else stays to be escaped."""
+    return view | {"chart": Markup(view["chart"])}
+
+
+def _rows(
+    ordered: Sequence[Finding], slugs: dict[str, str], numbered: dict[str, int]
+) -> list[Line]:
+    rows: list[Line] = []
+    used = 0
+    for finding in ordered:
+        line = index.row(finding, slugs, numbered)
+        line["spark"] = Markup(line["spark"])
+        used += 290 + sum(len(str(value).encode("utf-8", "replace")) for value in line.values())
+        if used > select.ROW_BYTES:
+            break
+        rows.append(line)
+    return rows
+
+
+def _hypothesis(hypothesis: Any, slugs: dict[str, str]) -> Line:
+    symbol, word = words.OUTCOMES[hypothesis.outcome]
+    return {
+        "id": name(hypothesis.id),
+        "symbol": symbol,
+        "outcome": word,
+        "statement": safe(hypothesis.statement),
+        "why": safe(hypothesis.why).rstrip(".") + ".",
+        "slug": slugs.get(hypothesis.finding_id or ""),
+    }
+
+
+def _robustness(r: Any) -> Line:
+    return {
+        "task": name(r.task), "series": name(r.series), "condition": name(r.condition), "model": name(r.model),
+        "metric": name(r.metric), "baseline": index.num.plain(r.baseline, 3),
+        "changed": index.num.plain(r.changed, 3), "difference": index.num.quantity(r.difference),
+        "pairs": index.num.MISSING if r.pairs is None else f"{r.pairs:,}", "passed": r.passed, "why": safe(r.why),
+    }  # fmt: skip

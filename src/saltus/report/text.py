@@ -1,0 +1,43 @@
+"""What models and users said, made safe to look at: invisible characters shown, endless text shortened with what was cut.
+
+Escaping for HTML is jinja's; this is about characters that escaped text can still deceive with (control and direction
+marks, lone surrogates) and about white space, which decides exact matches and cannot be seen.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MOST_SHOWN = 1_600
+MOST_NAME = 160
+_EDGE = re.compile(r"^ +| +(?=\n|$)|(?<= ) ", re.MULTILINE)
+
+
+def safe(text: str) -> str:
+    """Control, direction and surrogate characters as \\u escapes; everything else as it is."""
+    return "".join(_escaped(c) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") and c not in "\n\t" else c for c in text)  # fmt: skip
+
+
+def name(text: str) -> str:
+    """A name on one line, shortened in its middle."""
+    return shortened(" ".join(safe(text).split()), MOST_NAME)
+
+
+def visible(text: str) -> str:
+    """A prompt or an answer with its white space: ␣ where a space stands at an edge or next to another, ⇥, ↵ before each line break."""
+    shown = _EDGE.sub(lambda m: "␣" * len(m.group()), safe(shortened(text, MOST_SHOWN)))
+    shown = shown.replace("\t", "⇥\t").replace("\n", "↵\n")
+    return shown or "(empty)"
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters, the middle left out and counted."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} … {len(text) - 2 * half:,} characters left out … {text[-half:]}"
+
+
+def _escaped(character: str) -> str:
+    return f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}"

@@ -1,0 +1,299 @@
+"""One finding, turned into the plain words and numbers that its section shows; the template only lays them out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from saltus.records import Evidence, Finding, Quantity
+from saltus.report import numbers as num
+from saltus.report.charts import finding_chart, frame_of
+from saltus.report.context import ItemFlip, Said
+from saltus.report.glossary import anchor
+from saltus.report.svg import render, spec_of
+from saltus.report.text import name, safe, visible
+from saltus.report.words import heading, summary
+
+MOST_DATA_ROWS = 240
+MOST_FLIPS = 6
+SPEC_BYTES = 24_000
+
+Line = dict[str, Any]
+
+
+def view_of(
+    finding: Finding,
+    slug: str,
+    flips: Sequence[ItemFlip] = (),
+    *,
+    with_spec: bool = False,
+    findings_file: str = "findings.jsonl",
+) -> Line:
+    """Everything a section shows. `slug` is the section's id on its page."""
+    title = name(heading(finding))
+    drawn = frame_of(finding) is not None
+    chart = finding_chart(finding) if drawn else None
+    told = safe(summary(finding))
+    return {
+        "slug": slug,
+        "heading": title,
+        "task": name(finding.task),
+        "series": name(finding.series),
+        "condition": "" if finding.condition == "baseline" else name(finding.condition),
+        "slice": name(finding.slice or ""),
+        "axis": name(finding.axis),
+        "verdict": finding.verdict,
+        "weight": _weight(finding),
+        "summary": told,
+        "chart": render(chart, title=title, about=told, key=slug) if chart is not None else "",
+        "why_no_chart": "No chart: " + safe(finding.reasons.get("curve", "no point is stored with this finding")) + ".",
+        "spec": _spec(spec_of(chart)) if chart is not None and with_spec else "",
+        "key": _key(finding),
+        "chart_notes": [safe(line) for line in _chart_notes(finding)],
+        "numbers": _numbers(finding),
+        "facts": _facts(finding),
+        "evidence": [_evidence(e) for e in finding.evidence],
+        "tally": _tally(finding.evidence),
+        "caveats": [safe(c) for c in finding.caveats],
+        "next_data": [safe(c) for c in finding.next_data],
+        "guards": _guards(finding),
+        "flips": [_flip(f) for f in flips[:MOST_FLIPS]],
+        "data": _data(finding, findings_file),
+    }  # fmt: skip
+
+
+def _weight(finding: Finding) -> str:
+    weights = sorted(finding.verdict_weights.items(), key=lambda pair: -pair[1])
+    others = [
+        f"{word} {num.percent(w)}" for word, w in weights if word != finding.verdict and w >= 0.005
+    ]
+    own = finding.verdict_weights.get(finding.verdict)
+    if own is None:
+        return finding.reasons.get("verdict_weights", "not resampled")
+    text = f"in {num.percent(own)} of resamples"
+    return text + (f"; {', '.join(others[:3])}" if others else "")
+
+
+def _spec(spec: Mapping[str, Any]) -> str:
+    text = json.dumps(spec, separators=(",", ":"), ensure_ascii=True)
+    coded = base64.b64encode(text.encode()).decode()
+    return f"data:application/json;base64,{coded}" if len(coded) <= SPEC_BYTES else ""
+
+
+def _key(finding: Finding) -> list[tuple[str, str]]:
+    curve = finding.curve
+    floor = [f for f in (curve.get("floor") or {}).values() if f]
+    parts = [("hard", "hard score")]
+    if any(s.get("soft") for s in curve.get("seeds", ())):
+        parts.append(("soft", "soft score"))
+    parts.append(("seed", "one line per seed, bars: uncertainty"))
+    if curve.get("fit"):
+        parts.append(("fit", "fitted"))
+    if (curve.get("smoothest") or {}).get("hard"):
+        parts.append(("smoothest", "smoothest the points allow"))
+    if any(f.get("value") is not None for f in floor):
+        parts.append(("floor", "floor: no skill"))
+    if any(f.get("nominal") is not None for f in floor):
+        parts.append(("nominal", "nominal chance"))
+    if finding.onset is not None:
+        parts.append(("onset", "onset and its interval"))
+    if curve.get("forecast"):
+        parts.append(("forecast", "forecast from before the onset"))
+    return parts
+
+
+def _chart_notes(finding: Finding) -> list[str]:
+    wanted = {
+        "soft": "soft score", "fit": "fitted curve", "smoothest": "smoothest admissible curve",
+        "forecast": "forecast band",
+    }  # fmt: skip
+    return [
+        f"No {what}: {finding.reasons[part]}."
+        for part, what in wanted.items()
+        if part in finding.reasons and not _has(finding, part)
+    ]
+
+
+def _has(finding: Finding, part: str) -> bool:
+    if part == "soft":
+        return any(s.get("soft") for s in finding.curve.get("seeds", ()))
+    return bool(finding.curve.get(part))
+
+
+def _number(label: str, where: str, text: str, note: str | None = "") -> Line:
+    return {"label": label, "anchor": f"m-{where}", "text": text, "note": safe(note or "")}
+
+
+def _numbers(finding: Finding) -> list[Line]:
+    why, axis = finding.reasons, finding.axis
+    onset = num.on_axis(finding.onset, axis, unit=True)
+    between = f"between {num.span(finding.onset_low, finding.onset_high, axis)}"
+    lines = [
+        _number("Onset", "onset", onset, between if finding.onset is not None else why.get("onset")),
+        *(_quantity(f"Onset in {other}", "onset", q) for other, q in finding.onset_other_axes.items()),
+        _quantity("Width, hard score", "width", finding.width_hard, why.get("width_hard")),
+        _quantity("Width, soft score", "width", finding.width_soft, why.get("width_soft")),
+        _quantity("Smoothest admissible", "smoothest", finding.smoothest_admissible_width,
+                  why.get("smoothest_admissible_width")),
+        _quantity("Rise", "rise", finding.rise, why.get("rise")),
+        _number("Floor", "floor", num.plain(finding.floor, 3), finding.floor_source or why.get("floor")),
+        _number("Points · items · seeds", "points",
+                f"{finding.n_points} · {_count(finding.n_items)} · {finding.n_seeds}", why.get("n_items")),
+        _number("Smallest rise it would see", "mde", num.plain(finding.minimum_detectable_effect, 2),
+                why.get("minimum_detectable_effect")),
+        _number("Dispersion", "dispersion", num.plain(finding.dispersion, 2), why.get("dispersion")),
+        _number("p", "p", num.chance(finding.p_value), why.get("p_value")),
+        _number("q", "q", num.chance(finding.q_value),
+                why.get("q_value") or f"among {finding.family_size:,} of the family {finding.family}"),
+        _number("False-alarm rate", "false_alarm", num.percent(finding.false_alarm_rate),
+                why.get("false_alarm_rate")),
+    ]  # fmt: skip
+    return [*lines, *_forecast(finding)]
+
+
+def _count(n: int | None) -> str:
+    return num.MISSING if n is None else f"{n:,}"
+
+
+def _quantity(label: str, where: str, value: Quantity, why: str | None = None) -> Line:
+    if value.value is None and value.low is None and value.high is None:
+        return _number(label, where, num.MISSING, value.why or why)
+    axis = {"tokens": "tokens", "steps": "step", "step": "step", "FLOP": "flops", "parameters": "params"}.get(value.unit)  # fmt: skip
+    if axis and value.value is not None:
+        between = (
+            f"between {num.span(value.low, value.high, axis)}" if value.low is not None else ""
+        )
+        return _number(label, where, num.on_axis(value.value, axis, unit=True), between)
+    head = num.plain(value.value, 2) + (f"{num.NARROW}{value.unit}" if value.unit else "")
+    bounds = num.interval(value.low, value.high) if value.low is not None or value.high is not None else ""  # fmt: skip
+    return _number(label, where, head, bounds or value.why)
+
+
+def _forecast(finding: Finding) -> list[Line]:
+    if finding.forecast is None:
+        return []
+    simple = {k: v for k, v in finding.forecast.items() if isinstance(v, (int, float, str)) and not isinstance(v, bool)}  # fmt: skip
+    told = ", ".join(
+        f"{key.replace('_', ' ')} {num.plain(v, 3) if isinstance(v, (int, float)) else v}"
+        for key, v in simple.items()
+    )
+    return [_number("Forecast before the onset", "surprise", told or num.MISSING)] if told else []
+
+
+def _facts(finding: Finding) -> list[Line]:
+    r, why = finding.replication, finding.reasons
+    leapt = "unknown" if r.leapt is None else str(r.leapt)
+    people = {1: "one population", 2: "two populations", None: "populations unknown"}[r.populations]
+    localised = {True: "yes", False: "no", None: "not known"}[finding.localised]
+    spoken = lambda word: word.replace("_", "-")  # noqa: E731
+    return [
+        _number("Integrity", "integrity", finding.integrity, why.get("integrity")),
+        _number("Presence", "presence", spoken(finding.presence), why.get("presence")),
+        _number("Shape, hard score", "shape", spoken(finding.shape_hard), why.get("shape_hard")),
+        _number("Shape, soft score", "shape", spoken(finding.shape_soft), why.get("shape_soft")),
+        _number("Predicted", "surprise", finding.predicted, why.get("predicted")),
+        _number("Twin", "twin", finding.twin, why.get("twin")),
+        _number("Replication", "replication", f"{leapt} of {r.seeds} leapt, {people}", r.why),
+        _number("Scope", "scope", finding.scope, why.get("scope")),
+        _number("Localised", "localised", localised, why.get("localised")),
+    ]
+
+
+def _evidence(e: Evidence) -> Line:
+    value = e.value if isinstance(e.value, str) else num.plain(e.value, 3)
+    unit = f"{num.NARROW}{e.unit}" if e.unit and not isinstance(e.value, str) and e.value is not None else ""  # fmt: skip
+    known = e.low is not None or e.high is not None
+    return {
+        "question": safe(e.question or e.name),
+        "anchor": anchor(e.name),
+        "value": safe(value + unit),
+        "interval": num.interval(e.low, e.high) if known else "",
+        "passed": e.passed,
+        "why": safe(e.why),
+    }
+
+
+def _tally(evidence: Sequence[Evidence]) -> str:
+    n = Counter(e.passed for e in evidence)
+    said = [f"{n[True]} passed", f"{n[False]} not passed", f"{n[None]} not judged"]
+    return ", ".join(line for line in said if not line.startswith("0 ")) or "none stored"
+
+
+def _guards(finding: Finding) -> list[Line]:
+    return [
+        {
+            "name": name(g.name),
+            "severity": g.severity,
+            "why": safe(g.why).rstrip(".") + ".",
+            "points": safe(", ".join(g.points[:12])),
+            "changes": safe(g.changes or "").rstrip("."),
+        }
+        for g in finding.guards
+        if g.fired
+    ]
+
+
+def _flip(flip: ItemFlip) -> Line:
+    return {
+        "item": name(flip.item_id),
+        "prompt": visible(flip.prompt),
+        "target": visible(flip.target),
+        "before": _said(flip.before),
+        "after": _said(flip.after),
+    }
+
+
+def _said(said: Said) -> Line:
+    right = {None: "", 0.0: " · wrong", 1.0: " · right"}
+    hard = right.get(said.hard, f" · {num.plain(said.hard, 2)}")
+    soft = f" · soft {num.plain(said.soft, 3)}" if said.soft is not None else ""
+    return {"model": name(said.model), "text": visible(said.text), "scores": hard + soft}
+
+
+def _data(finding: Finding, findings_file: str) -> Line:
+    seeds = finding.curve.get("seeds", ())
+    soft = any(s.get("soft") for s in seeds)
+    rows = [row for s in seeds for row in _seed_rows(finding.axis, s, soft)]
+    heads = ["seed", "model", finding.axis, finding.metric_hard or "hard", "interval", "items"]
+    note = ""
+    if len(rows) > MOST_DATA_ROWS:
+        note = (
+            f"The first {MOST_DATA_ROWS} of {len(rows):,} rows; all of them are in {findings_file}."
+        )
+    return {
+        "total": len(rows),
+        "rows": rows[:MOST_DATA_ROWS],
+        "note": note,
+        "caption": "points of every seed",
+        "heads": [name(h) for h in heads + ([finding.metric_soft or "soft", "interval"] if soft else [])],
+    }  # fmt: skip
+
+
+def _seed_rows(axis: str, seed: Mapping[str, Any], soft: bool) -> list[list[str]]:
+    """Rows of one seed, hard and soft points of the same model and x side by side."""
+    together: dict[tuple[float, str], dict[str, Mapping[str, Any]]] = {}
+    for channel in ("hard", "soft"):
+        for p in seed.get(channel) or ():
+            together.setdefault((p["x"], p.get("name") or ""), {})[channel] = p
+    rows = []
+    for (x, model), both in sorted(together.items(), key=lambda pair: pair[0]):
+        hard, other = both.get("hard", {}), both.get("soft", {})
+        row = [name(str(seed["label"])), name(model), num.on_axis(x, axis, digits=3)]
+        row += [_cell(hard), _bounds(hard), _count(hard.get("n"))]
+        rows.append(row + ([_cell(other), _bounds(other)] if soft else []))
+    return rows
+
+
+def _cell(point: Mapping[str, Any]) -> str:
+    if point.get("value") is None and point.get("why"):
+        return safe(f"{num.MISSING} {point['why']}")
+    return num.plain(point.get("value"), 3)
+
+
+def _bounds(point: Mapping[str, Any]) -> str:
+    if point.get("low") is None and point.get("high") is None:
+        return ""
+    return num.interval(point.get("low"), point.get("high"))
