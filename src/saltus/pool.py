@@ -205,7 +205,7 @@ class Pool:
         if question.item_hash is not None:
             self.writer.add_item(question.item_hash, question.item.id, question.raw)
         self.writer.add_ask(AskRow(
-            dialogue.ask.ask_id, question.task.name, question.task.version, question.condition,
+            self.model.identity, dialogue.ask.ask_id, question.task.name, question.task.version, question.condition,
             dialogue.ask.repeat, self.work.seed, question.index, question.item.id,
             question.item_hash, tuple(dialogue.keys), state,
             question.refused if state == "refused" else dialogue.error, time.time(),

@@ -33,7 +33,7 @@ class RunSettings:
 
     window: int = 10_000
     """Questions in the pool at once: room for shared prefixes and for sorting by length, bounds memory."""
-    commit: CommitPolicy = CommitPolicy()
+    commit: CommitPolicy = field(default_factory=CommitPolicy)
     tell_every: float = 0.1
     """Seconds between two calls of progress."""
 

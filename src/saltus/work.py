@@ -164,8 +164,8 @@ def requests_after(
 ) -> tuple[tuple[Request, ...], bool]:
     """(all requests that are certain given these answers, whether no more can follow).
 
-    A task that yields a request per choice without reading what comes back has them all pooled at once; one that reads is
-    replayed from the start with the answers so far. Raises ValueError after MOST_TURNS requests.
+    A task that yields a request per choice without reading what comes back has them all pooled at once; one that
+    reads is replayed from the start with the answers so far. Raises ValueError after MOST_TURNS requests.
     """
     talk = task.ask(item)
     asked: list[Request] = []

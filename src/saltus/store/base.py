@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -28,10 +28,7 @@ from saltus.store.contents import Contents, StoredFile, contents
 from saltus.store.digests import Digests
 from saltus.store.log import read_logs
 from saltus.store.place import Place, StoreError
-from saltus.store.rows import SCHEMAS, answer_from
-
-if TYPE_CHECKING:
-    from saltus.store.tables import Asked
+from saltus.store.rows import SCHEMAS, answers_from
 
 _FORMAT = {"format": "saltus-store", "version": 1}
 
@@ -109,7 +106,7 @@ class Store:
         for file in self.contents().files("answers", model):
             table = self.read(file)
             hit = pc.and_(pc.is_in(table["key"], value_set=wanted), pc.is_null(table["error"]))
-            found.update((row["key"], answer_from(row)) for row in table.filter(hit).to_pylist())
+            found.update((answer.key, answer) for answer in answers_from(table.filter(hit)))
         return found
 
     def answers(self, model: str | None = None) -> pl.LazyFrame:
@@ -123,14 +120,17 @@ class Store:
         """item_hash, item_id and the item's JSON (`rows.item_from_json` reads it)."""
         return self._scan("items", None).unique("item_hash", keep="any")
 
-    def table(self, asked: Asked, *, rescore: bool = False) -> pl.LazyFrame:
-        """The results table, one row per number; see `tables.results`. Never asks."""
+    def table(self, asked: Any, *, rescore: bool = False) -> pl.LazyFrame:
+        """The results table, one row per number, of a study or of a list of tasks. Never asks.
+
+        Columns: `results.table.COLUMNS` and those that `tables` names. rescore: leave kept scores aside.
+        """
         from saltus.store.tables import results
 
         return results(self, asked, rescore=rescore)
 
-    def item_table(self, asked: Asked, *, rescore: bool = False) -> pl.LazyFrame:
-        """One row per item and metric; see `tables.item_rows`."""
+    def item_table(self, asked: Any, *, rescore: bool = False) -> pl.LazyFrame:
+        """The same, one row per item and metric; missing answers and refusals as rows with their reason."""
         from saltus.store.tables import item_rows
 
         return item_rows(self, asked, rescore=rescore)

@@ -8,10 +8,11 @@ tuples inside `Item.meta` come back as lists: tasks must not tell them apart.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+import polars as pl
 import pyarrow as pa
 
 from saltus.hashing import canonical
@@ -23,7 +24,7 @@ State = Literal["done", "failed", "refused"]
 SCHEMAS: dict[Kind, pa.Schema] = {
     "items": pa.schema({"item_hash": pa.string(), "item_id": pa.string(), "item": pa.string()}),
     "asks": pa.schema({
-        "ask_id": pa.binary(16), "task": pa.string(), "task_version": pa.string(),
+        "model": pa.string(), "ask_id": pa.binary(16), "task": pa.string(), "task_version": pa.string(),
         "condition": pa.string(), "repeat": pa.int32(), "study_seed": pa.int64(),
         "index": pa.int64(), "item_id": pa.string(), "item_hash": pa.string(),
         "keys": pa.list_(pa.string()), "state": pa.string(), "why": pa.string(),
@@ -38,15 +39,15 @@ SCHEMAS: dict[Kind, pa.Schema] = {
     }),
 }  # fmt: skip
 
-_SEQUENCES = frozenset({"token_ids", "token_logprobs", "token_ranks"})
-
 
 @dataclass(frozen=True, slots=True)
 class AskRow:
     """One question put to one model: which, and where its answers are."""
 
+    model: str
+    """Identity."""
     ask_id: bytes
-    """16 bytes over everything below that is known before asking, and the first requests."""
+    """16 bytes over everything below that is known before asking, the model apart, and the first requests."""
     task: str
     task_version: str
     condition: str
@@ -88,9 +89,16 @@ def _encodable(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def answer_from(row: Mapping[str, Any]) -> Answer:
-    """The Answer of a row of the `answers` schema."""
-    return Answer(**{k: tuple(v or ()) if k in _SEQUENCES else v for k, v in row.items()})
+def answers_from(table: pa.Table) -> Iterator[Answer]:
+    """The Answers of a table of the `answers` schema, in order."""
+    frame = pl.from_arrow(table.select(_ANSWER_FIELDS))
+    assert isinstance(frame, pl.DataFrame)
+    for key, text, ids, logprobs, ranks, *rest in frame.iter_rows():
+        lists = (tuple(ids or ()), tuple(logprobs or ()), tuple(ranks or ()))
+        yield Answer(**dict(zip(_ANSWER_FIELDS, (key, text, *lists, *rest), strict=True)))
+
+
+_ANSWER_FIELDS = SCHEMAS["answers"].names
 
 
 def item_json(item: Item) -> bytes:

@@ -1,0 +1,152 @@
+"""Which of the stored asks a study is about: its models, tasks, conditions, seed, and its first items.
+
+A store may hold answers of many versions of a study. Of each (model, task, condition, repeat, item) one ask is current:
+one of the task's present version before others, one that is done before a failure, then the latest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from saltus.store.base import Store
+from saltus.store.contents import Contents, Gap, ModelRecord, ref_key
+from saltus.tasks.base import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a study asks, as far as a table needs it; None selects everything stored."""
+
+    tasks: Sequence[Task]
+    study_id: str | None = None
+    conditions: frozenset[str] | None = None
+    seed: int | None = None
+    repeats: int | None = None
+    limit: int | None = None
+
+
+def asked_of(what: Any) -> Asked:
+    """From a study, a list of tasks, or an Asked."""
+    if isinstance(what, Asked):
+        return what
+    if isinstance(what, Sequence):
+        return Asked(tasks=what)
+    conditions = frozenset(what.condition_id(c) for c in what.conditions())
+    return Asked(what.tasks(), what.study_id, conditions, what.seed, what.repeats, what.limit)
+
+
+def models_of(found: Contents, study_id: str | None) -> list[ModelRecord]:
+    """The latest record of every model that runs of the study opened; of all models where it never ran."""
+    mine = [m for m in found.models if m.study_id == study_id]
+    latest = {ref_key(m.ref): m for m in mine or found.models}
+    return list(latest.values())
+
+
+def gaps_of(found: Contents, study_id: str | None) -> list[Gap]:
+    """Per model and task the last reason why it was not asked; those mended since are for the caller to drop."""
+    mine = [g for g in found.gaps if g.study_id == study_id]
+    return list({(ref_key(g.ref), g.task): g for g in mine or found.gaps}.values())
+
+
+def current_asks(store: Store, asked: Asked, models: Sequence[ModelRecord]) -> pl.DataFrame:
+    """The current ask of every question, with the columns of `rows.SCHEMAS["asks"]`."""
+    versions = {task.name: task.version for task in asked.tasks}
+    rows = store.asks().filter(
+        pl.col("model").is_in(sorted({m.identity for m in models})),
+        pl.col("task").is_in(list(versions)),
+        *_bounds(asked),
+    )
+    rank = {"done": 2, "refused": 2, "failed": 1}
+    ranked = rows.with_columns(
+        _present=pl.col("task").replace_strict(versions, default=None) == pl.col("task_version"),
+        _rank=pl.col("state").replace_strict(rank, default=0),
+    )
+    ranked = ranked.sort(["_present", "_rank", "time"], descending=True)
+    unique = ranked.unique(QUESTION, keep="first", maintain_order=True)
+    return unique.drop("_present", "_rank").sort(QUESTION).collect()
+
+
+QUESTION = ["model", "task", "condition", "repeat", "item_id"]
+
+
+def _bounds(asked: Asked) -> list[pl.Expr]:
+    bounds = []
+    if asked.conditions is not None:
+        bounds.append(pl.col("condition").is_in(sorted(asked.conditions)))
+    if asked.seed is not None:
+        bounds.append(pl.col("study_seed") == asked.seed)
+    if asked.repeats is not None:
+        bounds.append(pl.col("repeat") < asked.repeats)
+    if asked.limit is not None:
+        bounds.append(pl.col("index") < asked.limit)
+    return bounds
+
+
+AXIS_COLUMNS: Mapping[str, Any] = {
+    "params": pl.Float64, "tokens": pl.Float64, "flops": pl.Float64, "step": pl.Float64,
+    "loss": pl.Float64, "date": pl.Float64, "seed": pl.String, "variant": pl.String,
+}  # fmt: skip
+
+
+def model_frame(records: Sequence[ModelRecord]) -> pl.DataFrame:
+    """One row per model record: identity as `model_identity`, label, coordinates, how it was asked."""
+    rows = [_model_row(m.identity, m.ref, m.describe) for m in records]
+    return pl.DataFrame(rows, schema=_model_schema(rows), orient="row")
+
+
+def _model_schema(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    schema: dict[str, Any] = {
+        "model_identity": pl.String, "series": pl.String, "model": pl.String, **AXIS_COLUMNS,
+        "location": pl.String, "dtype": pl.String, "bos": pl.String, "template": pl.String,
+    }  # fmt: skip
+    return schema | {k: pl.String for row in rows for k in row if k not in schema}
+
+
+def gap_frame(gaps: Sequence[Gap]) -> pl.DataFrame:
+    """The same columns for models that could not be asked, identity null, and `task`, `what`, `why`."""
+    rows = [
+        {**_model_row(None, g.ref, {}), "task": g.task, "what": g.what, "why": g.why} for g in gaps
+    ]
+    return pl.DataFrame(rows, schema=_model_schema(rows), orient="row")
+
+
+def _model_row(identity: str | None, ref: Any, describe: Mapping[str, Any]) -> dict[str, Any]:
+    coords = dict(ref.coords)
+    row: dict[str, Any] = {
+        "model_identity": identity, "series": ref.series,
+        "model": str(coords.pop("model", None) or ref.location), "location": ref.location,
+        **{name: _plain(describe.get(name)) for name in ("dtype", "bos", "template")},
+    }  # fmt: skip
+    for name, value in coords.items():
+        wanted = AXIS_COLUMNS.get(name, pl.String)
+        row[name] = _number(value) if wanted == pl.Float64 else _text(value)
+    return row
+
+
+def _plain(value: Any) -> str | None:
+    """What `describe` says in one word; a mapping's policy."""
+    return _text(value.get("policy") if isinstance(value, Mapping) else value)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return None if value is None else str(value)
+
+
+def _number(value: Any) -> float | None:
+    """A coordinate as a number: `160M` and dates (in years) are read as published tables write them."""
+    from saltus.results.units import parse_quantity
+
+    if not isinstance(value, str):
+        return None if value is None else float(value)
+    with contextlib.suppress(ValueError):
+        day = date.fromisoformat(value)
+        return day.year + (day - date(day.year, 1, 1)).days / 365.25
+    return parse_quantity(value)
