@@ -6,9 +6,9 @@ copying (`words`)
     such a sequence (k > P), e.g. `t3 t17 t5 t3 t17`; target: the next one, `t5`, asked as ` t5`.
 
 addition (`characters`)
-    Every character is a token: `0`–`9`, `+`, `=`, then `<eos>` (end and pad) and `<unk>`. Operands are padded with zeros
-    to n digits; the answer has n + 1 digits, padded too, the LEAST significant first (reversed), so that carries flow
-    in reading order: for n = 3, prompt `123+456=`, target `9750` (579 = 0579, reversed). No spaces anywhere.
+    Every character is a token: `0`–`9`, `+`, `=`, then `<eos>` (end and pad) and `<unk>`. Operands are padded with
+    zeros to n digits; the answer has n + 1 digits, padded too, the LEAST significant first (reversed), so that
+    carries flow in reading order: for n = 3, prompt `123+456=`, target `9750` (579 = 0579, reversed). No spaces.
 
 modular addition (`residues`)
     Every number 0 … p−1 is one word, besides `+`, `=` and `<unk>`: prompt `12 + 40 =`, target `52`, asked as ` 52`.
