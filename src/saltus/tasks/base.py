@@ -49,3 +49,20 @@ class Task(Protocol):
         ...
 
     def floor(self, items: Sequence[Item]) -> Floor: ...
+
+
+@runtime_checkable
+class Styled(Protocol):
+    """A task that can render its items in other styles: what the condition `style` needs."""
+
+    styles: tuple[str, ...]
+    """Names in `tasks.rendering.STYLES`."""
+
+
+@runtime_checkable
+class Lengthens(Protocol):
+    """A task that can make its items longer: what the condition `context` needs."""
+
+    def longer(self, item: Item, factor: float, rng: np.random.Generator) -> Item:
+        """A new item factor times as long, with its own right answer and item's id."""
+        ...

@@ -147,7 +147,7 @@ def _items(examples: Sequence[Mapping[str, Any]], kind: Kind, path: Path) -> lis
         digest = hashlib.sha256(canonical(example)).hexdigest()
         choices: tuple[str, ...] = ()
         gold: tuple[int, ...] = ()
-        target: str | tuple[str, ...]
+        target: tuple[str, ...]
         if kind == "multiple_choice":
             scores = example["target_scores"]
             choices = tuple(
@@ -156,15 +156,19 @@ def _items(examples: Sequence[Mapping[str, Any]], kind: Kind, path: Path) -> lis
             gold = tuple(i for i, c in enumerate(choices) if scores[c] == max(scores.values()))
             target = tuple(choices[g] for g in gold)
         else:
-            target = (
-                tuple(map(str, example["target"]))
-                if isinstance(example["target"], list)
-                else str(example["target"])
-            )
+            said = example["target"]
+            target = tuple(map(str, said)) if isinstance(said, list) else (str(said),)
         items.append(
-            Item(id=f"ex-{digest[:12]}", question=example["input"], choices=choices, gold=gold, target=target,
-                 source=path.name, meta={k: v for k, v in example.items() if k in ("comment", "target_scores")})
-        )  # fmt: skip
+            Item(
+                id=f"ex-{digest[:12]}",
+                question=example["input"],
+                choices=choices,
+                gold=gold,
+                target=target[0] if len(target) == 1 else target,
+                source=path.name,
+                meta={k: v for k, v in example.items() if k in ("comment", "target_scores")},
+            )
+        )
     return items
 
 

@@ -2,19 +2,19 @@
 
 The only place where prompts are glued together, so white space between prompt and answer is decided once: the prompt
 never ends in the delimiter, the answer starts with it (` 42`), as tokenizers expect. Where the prompt already
-ends in white space, or the answer starts with it, none is added. An item names another style than its task's in
-`meta["style"]`; that is how the condition `style` works.
+ends in white space, or the answer starts with it, none is added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from saltus.errors import UserError, nearest
 from saltus.records import Item
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+STYLE_KEY = "asked_in_style"
+"""Where in `Item.meta` the condition `style` leaves its level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +48,6 @@ STYLES: dict[str, Style] = {
 }
 """plain: the question alone; the others say who speaks, or what is wanted."""
 
-Listed = Callable[[Item], bool]
-
 
 def style_named(name: str) -> Style:
     """The style of that name. Raises UserError naming the nearest."""
@@ -61,7 +59,7 @@ def style_named(name: str) -> Style:
 
 def style_of(item: Item, default: Style) -> Style:
     """The style a condition gave the item, else the task's."""
-    name = item.meta.get("style")
+    name = item.meta.get(STYLE_KEY)
     return default if name is None else style_named(name)
 
 
