@@ -9,7 +9,6 @@ text models; one device; edits of the network are refused by name until an adapt
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,13 +30,20 @@ class TransformersModel:
     """See the module's docstring. Raises ModelError for a folder that holds no whole model and tokenizer."""
 
     def __init__(
-        self, ref: ModelRef, folder: Path, ask: AskPolicy, *, tokenizer: Path | None = None
+        self,
+        ref: ModelRef,
+        checkpoint: Checkpoint | Path,
+        ask: AskPolicy,
+        *,
+        tokenizer: Path | None = None,
     ) -> None:
-        self.ref, self.folder, self.ask = ref, folder, ask
-        self.checkpoint = Checkpoint(folder)
+        if isinstance(checkpoint, Path):
+            checkpoint = Checkpoint(checkpoint)
+        self.ref, self.checkpoint, self.ask = ref, checkpoint, ask
+        self.folder = checkpoint.folder
         self.checkpoint.check(allow_pickle="pickle-weights" in ask.allow)
         self._refuse_what_cannot_be_asked()
-        self.encoder = Encoder(tokenizer or folder, ask)
+        self.encoder = Encoder(tokenizer or self.folder, ask)
         self.eos = _eos_ids(self.checkpoint, self.encoder.eos)
         self.weights_hash = self.checkpoint.weights_hash()
         self.identity = content_hash(
@@ -128,8 +134,8 @@ class TransformersModel:
         }  # fmt: skip
 
     def close(self) -> None:
+        """Lets the weights go; nothing else refers to them, so they are freed at once."""
         self._net = None
-        gc.collect()
 
     @property
     def net(self) -> Any:
@@ -141,6 +147,7 @@ class TransformersModel:
     def _read(self) -> Any:
         from saltus.models.packing import self_check
 
+        self.checkpoint.fetch()
         net = read_weights(self.folder, self.ask, pickled=not self.checkpoint.weight_files)
         self._noise = self_check(net, self.window)
         if self._noise > TOLERANCE[self.ask.dtype]:
@@ -197,6 +204,8 @@ _NAN = "the network's logits are NaN or infinite here: the checkpoint's weights 
 
 def read_weights(folder: Path, ask: AskPolicy, *, pickled: bool = False) -> Any:
     """The network in eval mode on its device. Raises ModelError for missing, foreign, NaN or infinite weights."""
+    from pickle import PickleError
+
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -207,13 +216,21 @@ def read_weights(folder: Path, ask: AskPolicy, *, pickled: bool = False) -> Any:
                 local_files_only=True, trust_remote_code="trust-remote-code" in ask.allow,
                 output_loading_info=True,
             )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
-        hint = ""
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        ImportError,
+        PickleError,
+    ) as error:
+        hint, said = "", str(error).partition("\n")[0].strip()
         if "trust_remote_code" in str(error):
             hint = (
                 "; to run the code in its repository, put `allow: [trust-remote-code]` under `ask`"
             )
-        raise ModelError(f"{folder}: the model cannot be loaded: {error}{hint}") from error
+        raise ModelError(f"{folder}: the model cannot be loaded: {said}{hint}") from error
     net, info = loaded
     missing = sorted(info["missing_keys"])
     if missing:

@@ -105,12 +105,17 @@ class Checkpoint:
             )
         _ = self.headers
 
-    def weights_hash(self, *, hash_file: Any = None) -> str:
+    def fetch(self) -> None:
+        """Brings the weights into the folder, where they come from elsewhere. Called before they are read."""
+
+    def file_hashes(self) -> list[str]:
+        """SHA-256 of the weights' files in order of their names."""
+        return [known_hash(path) for path in self.weight_files or self.pickles]
+
+    def weights_hash(self) -> str:
         """Hash of the weights' files, by content, and of the parts of config.json that shape what is computed."""
-        hash_file = hash_file or known_hash
-        files = self.weight_files or self.pickles
         config = {k: v for k, v in self.config.items() if k not in _VOLATILE}
-        return content_hash({"config": config, "files": [hash_file(path) for path in files]})
+        return content_hash({"config": config, "files": self.file_hashes()})
 
 
 _WAIT = "the checkpoint is half-written or incomplete: let its writer finish, or remove it"
