@@ -103,7 +103,8 @@ class Work:
     def _render(self, task: Task, index: int, name: str, cross: tuple[Condition, ...]) -> Question:
         item = self.items(task)[index]
         refused = failed = item_hash = None
-        raw, requests, closed = b"", (), True
+        raw, closed = b"", True
+        requests: tuple[Request, ...] = ()
         try:
             changed = self._apply(item, task, cross)
             if isinstance(changed, NotApplicable):

@@ -1,10 +1,10 @@
 """From stored answers to the results table of `results.table`: item by item, or one row per number.
 
 Beside the schema's columns come every other coordinate of a model and `model_identity, location, dtype, bos,
-template`; in item rows `state, ask_id, place, item_hash, label, why_no_soft`; in aggregated rows `n_clusters,
-n_missing, missing, n_refused, item_set, why_no_soft`. A missing answer is a row without a value. A mean is over the items that have one, `missing`
-says why the rest have none; refusals of a condition are counted apart, for they are no failures. The standard
-error is clustered by the items' groups where they have some.
+template, task_version`; in item rows `state, ask_id, place, item_hash, label, why_no_soft`; in aggregated rows
+`n_clusters, n_missing, missing, n_refused, item_set, why_no_soft`. A missing answer is a row without a value. A mean
+is over the items that have one, `missing` says why the rest have none; a condition's refusals are counted
+apart, for they are no failures. The standard error is clustered by the items' groups where they have some.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from saltus.metrics import KNOWN
@@ -61,9 +62,9 @@ def item_rows(store: Store, what: Any, *, rescore: bool = False) -> pl.LazyFrame
 def results(store: Store, what: Any, *, rescore: bool = False) -> pl.LazyFrame:
     """One row per number; models that could not be asked are rows without one."""
     source = _source(store, what, rescore)
-    rows = _means(_with_items(source)).join(_item_sets(source.asks).lazy(), on=_ASK, how="left")
+    rows = _means(_with_items(source).collect()).join(_item_sets(source.asks), on=_ASK, how="left")
     rows = rows.with_columns(item_id=pl.lit(None, pl.String))
-    known = _dressed(source, rows)
+    known = _dressed(source, rows.lazy())
     gaps = _gap_rows(source)
     return pl.concat([known, gaps.lazy()], how="diagonal") if gaps.height else known
 
@@ -99,15 +100,17 @@ def _role() -> pl.Expr:
     return pl.coalesce("role", guess).alias("role")
 
 
-def _means(items: pl.LazyFrame) -> pl.LazyFrame:
-    by = [*_ASK, "task_version", "metric"]
+_NUMBER = [*_ASK, "task_version", "metric"]
+
+
+def _means(items: pl.DataFrame) -> pl.DataFrame:
+    """One row per number: value, standard error, counts, and what is missing."""
     items = items.filter(pl.col("label").is_null())
-    items = items.with_columns(_residual=pl.col("value") - _mean("value").over(by))
     missing = pl.col("value").is_null() & (pl.col("state") != "refused")
     reasons = pl.col("why_missing").filter(missing).drop_nulls().unique(maintain_order=True)
     same_shots = pl.col("n_shot").min() == pl.col("n_shot").max()
-    means = items.group_by(by).agg(
-        pl.col("role").first(), _mean("value"), _mean("target_tokens"),
+    counts = items.group_by(_NUMBER).agg(
+        pl.col("role").first(), pl.col("target_tokens").mean(),
         pl.when(same_shots).then(pl.col("n_shot").min()).alias("n_shot"),
         pl.col("value").count().cast(pl.Int64).alias("n_items"),
         missing.sum().cast(pl.Int64).alias("n_missing"),
@@ -116,35 +119,43 @@ def _means(items: pl.LazyFrame) -> pl.LazyFrame:
         pl.col("why_missing").filter(pl.col("value").is_null()).first().alias("_first"),
         pl.col("why_no_soft").drop_nulls().first(),
     )  # fmt: skip
-    errors = _clustered(items, by)
-    return means.join(errors, on=by, how="left", nulls_equal=True).with_columns(
+    rows = counts.join(_clustered(items), on=_NUMBER, how="left", nulls_equal=True)
+    return rows.with_columns(
         missing=pl.when(pl.col("n_missing") > 0).then(pl.col("missing")),
         why_missing=pl.when(pl.col("value").is_null()).then(pl.col("_first")),
-    ).drop("_first")  # fmt: skip
+    ).drop("_first")
 
 
-def _mean(column: str) -> pl.Expr:
-    """The mean, added up in sorted order: the same to the last digit however rows and threads fall."""
-    return pl.col(column).sort().mean()
+def _clustered(items: pl.DataFrame) -> pl.DataFrame:
+    """Mean and its standard error, items clustered by group, one without a group being its own cluster.
 
-
-def _clustered(items: pl.LazyFrame, by: list[str]) -> pl.LazyFrame:
-    """Standard error of the mean with items clustered by group, an item without one being its own cluster.
-
-    sqrt(G/(G−1) · Σ_g (Σ_{i∈g} (x_i − x̄))²) / n, which is s/√n where every cluster is one item; null for G < 2.
+    sqrt(G/(G−1) · Σ_g (Σ_{i∈g} (x_i − x̄))²) / n (Liang & Zeger 1986), which is s/√n where every cluster is one
+    item; null for G < 2. Added up by numpy in a fixed order, so that a table is the same to the last digit
+    whatever the threads and segments were.
     """
-    seen = items.filter(pl.col("value").is_not_null())
-    cluster = pl.coalesce(
-        pl.concat_str(pl.lit("g"), "group"), pl.concat_str(pl.lit("i"), "item_id")
+    group = pl.concat_str(pl.lit("g"), "group")
+    items = items.with_columns(_cluster=pl.coalesce(group, pl.concat_str(pl.lit("i"), "item_id")))
+    seen = items.filter(pl.col("value").is_not_null()).sort(
+        [*_NUMBER, "_cluster", "item_id", "place"]
     )
-    sums = seen.group_by([*by, cluster.alias("_cluster")]).agg(
-        pl.col("_residual").sort().sum(), pl.len().alias("_n")
-    )
-    g = pl.len().cast(pl.Float64)
-    spread = (pl.col("_residual").pow(2).sort().sum() * g / (g - 1)).sqrt() / pl.col("_n").sum()
-    return sums.group_by(by).agg(
-        pl.when(g >= 2).then(spread).alias("stderr"), pl.len().cast(pl.Int64).alias("n_clusters")
-    )
+    if not seen.height:
+        kinds = {"value": pl.Float64, "stderr": pl.Float64, "n_clusters": pl.Int64}
+        return seen.select(_NUMBER, *(pl.lit(None, kind).alias(n) for n, kind in kinds.items()))
+    number = seen.select(pl.struct(_NUMBER).rle_id()).to_series().to_numpy()
+    cluster = seen.select(pl.struct([*_NUMBER, "_cluster"]).rle_id()).to_series().to_numpy()
+    value = seen["value"].to_numpy()
+    n = np.bincount(number)
+    mean = np.bincount(number, weights=value) / n
+    sums = np.bincount(cluster, weights=value - mean[number])
+    of_cluster = number[np.unique(cluster, return_index=True)[1]]
+    clusters = np.bincount(of_cluster)
+    squares = np.bincount(of_cluster, weights=sums**2)
+    stderr = np.sqrt(squares * clusters / np.maximum(clusters - 1, 1)) / n
+    return seen.select(_NUMBER).unique(maintain_order=True).with_columns(
+        pl.Series("value", mean),
+        pl.Series("stderr", np.where(clusters > 1, stderr, np.nan)).fill_nan(None),
+        pl.Series("n_clusters", clusters, pl.Int64),
+    )  # fmt: skip
 
 
 def _item_sets(asks: pl.DataFrame) -> pl.DataFrame:
