@@ -1,0 +1,52 @@
+"""`saltus demo`: the main job on real trained networks, from nothing to a report.
+
+The study it runs is an ordinary document, `studies/demo.yaml` in this package; it is copied to the output folder and
+runs there like anybody's. Its networks are trained first, two at a time, and cached for the next time.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from saltus import study as studies
+from saltus.errors import UserError
+
+
+def prepare(out: Path, *, show: bool = True) -> Path:
+    """Writes the study to `out/demo.yaml`, trains what its series lack, and returns the document's path.
+
+    Raises UserError where the folder cannot be written or torch is missing.
+    """
+    text = files("saltus").joinpath("studies/demo.yaml").read_text(encoding="utf-8")
+    document = out / "demo.yaml"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        document.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"cannot write there: {error}", where=str(out), do="saltus demo --out FOLDER"
+        ) from error
+    names = [e.source for e in studies.loads(text, base=out).entries() if e.scheme == "zoo"]
+    _train(names, Console(stderr=True, quiet=not show))
+    return document
+
+
+def _train(names: list[str], console: Console) -> None:
+    from saltus.zoo.cache import Job, train_all
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    lines: dict[str, TaskID] = {}
+    with Bar(*columns, console=console, transient=True) as bar:
+
+        def tell(job: Job, step: int, steps: int) -> None:
+            name = f"Training {job.label}"
+            if name not in lines:
+                lines[name] = bar.add_task(name, total=steps)
+            bar.update(lines[name], completed=step)
+
+        train_all(names, workers=2, progress=tell)
