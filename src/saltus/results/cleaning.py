@@ -94,13 +94,13 @@ def shots_disagree(table: pl.DataFrame) -> pl.Series:
 
 
 def _names(table: pl.DataFrame) -> pl.DataFrame:
-    """series and model each filled from the other; a family is read from the model's name."""
+    """series, family and model filled from each other; a family that nobody names is read from the model's name."""
     known = table["model"].unique().drop_nulls().to_list()
     families = {m: family_in(m) for m in known}
     guess = pl.col("model").replace_strict(families, default=None, return_dtype=pl.String)
-    return table.with_columns(
-        series=pl.coalesce("series", guess), model=pl.coalesce("model", "series")
-    )
+    family = pl.coalesce("family", pl.when(pl.col("series").is_null()).then(guess))
+    table = table.with_columns(family=family, series=pl.coalesce("series", family))
+    return table.with_columns(model=pl.coalesce("model", "series"))
 
 
 def _set_aside(table: pl.DataFrame, bad: pl.Expr, why: str) -> pl.DataFrame:

@@ -27,7 +27,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.-]+\d")
 _NAME_KEYS = ("peft", "delta", "pretrained", "model", "path", "engine")
 _QUANTISED = ("load_in_8bit", "load_in_4bit", "gptq", "autogptq")
 _ROWS: dict[str, Any] = {
-    "series": pl.String, "model": pl.String, "params": pl.Float64, "tokens": pl.Float64, "step": pl.Float64,
+    "family": pl.String, "model": pl.String, "params": pl.Float64, "tokens": pl.Float64, "step": pl.Float64,
     "seed": pl.String, "task": pl.String, "format": pl.String, "n_shot": pl.Int64, "metric": pl.String,
     "value": pl.Float64, "stderr": pl.Float64, "n_items": pl.Int64, "nominal_floor": pl.Float64,
     "higher_is_better": pl.Boolean, "variant": pl.String, "source": pl.String, "item_id": pl.String,
@@ -113,7 +113,7 @@ def _model(document: Mapping[str, Any], path: Path) -> Row:
     given = config.get("model_num_parameters")
     date = document.get("date") or (m[0] if (m := _DATE.search(path.name)) else None)
     return {
-        "series": family_in(name),
+        "family": family_in(name),
         "model": short,
         "params": float(given) if given and float(given) > 0 else params_in(short),
         "tokens": tokens_in(revision),

@@ -34,7 +34,9 @@ _TEXT, _NUMBER, _WHOLE = pl.String, pl.Float64, pl.Int64
 COLUMNS: dict[str, Column] = {
     c.name: c
     for c in (
-        Column("series", _TEXT, "Label of the series or family the model belongs to.", ("family",)),
+        Column("series", _TEXT, "Label of the series the model is a point of; the family's name where there is none."),
+        Column("family", _TEXT, "Family of the model, where results name one; a run in it is labelled family/model.",
+               ("model_family",)),
         Column("model", _TEXT, "Name of the model, without its training step.", ("model_name",)),
         Column("params", _NUMBER, "Parameters.", ("n_params", "parameters", "num_params", "size")),
         Column("tokens", _NUMBER, "Training tokens seen; 0 is the untrained model.",
