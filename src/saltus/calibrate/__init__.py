@@ -7,7 +7,9 @@ Known limits: judged truths are of our making, one curve at a time (no `bound`, 
 noise is exchangeable between items; the middle is not in the confusion, only in the power tables.
 """
 
+from saltus.calibrate.lookup import false_alarm_rate
+from saltus.calibrate.measure import Calibration, calibrate
 from saltus.calibrate.settings import Fixed
 from saltus.calibrate.simulate import NULLS, Truth, simulate
 
-__all__ = ["NULLS", "Fixed", "Truth", "simulate"]
+__all__ = ["NULLS", "Calibration", "Fixed", "Truth", "calibrate", "false_alarm_rate", "simulate"]

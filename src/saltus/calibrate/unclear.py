@@ -26,7 +26,7 @@ def unresolved(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> 
     makers: tuple[Callable[..., Draft | None], ...] = (
         _few_points, _lone_point, _tiny_n, _hidden_in_a_gap, _early, _swamped,
     )  # fmt: skip
-    lot = rng.choice(len(makers), p=[0.25, 0.2, 0.1, 0.2, 0.1, 0.15])
+    lot = rng.choice(len(makers), p=[0.12, 0.2, 0.1, 0.25, 0.1, 0.23])
     return makers[int(lot)](rng, canvas.setting, analysis)
 
 
