@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,10 +36,15 @@ def perfect(truth):
     return said(truth.word, onset, (truth.width_hard, truth.width_hard))
 
 
-def count(findings_of, n=800):
-    _, truths = simulate(n, np.random.default_rng(2))
+@cache
+def some_truths():
+    return simulate(500, np.random.default_rng(2))[1]
+
+
+def count(findings_of):
+    truths = some_truths()
     findings = [findings_of(t) for t in truths]
-    return summarise(truths, findings, n=n, seed=2, analysis=Analysis()), truths
+    return summarise(truths, findings, n=len(truths), seed=2, analysis=Analysis()), truths
 
 
 def test_clopper_pearson_agrees_with_published_values():

@@ -47,17 +47,17 @@ def test_a_step_has_no_width():
 
 
 def test_all_words_occur_and_depend_on_the_generator_alone(sample):
-    batch, truths = sample
-    again, truths_again = simulate(600, np.random.default_rng(5))
-    assert truths == truths_again
+    batch, first = simulate(60, np.random.default_rng(5))
+    again, second = simulate(60, np.random.default_rng(5))
+    assert first == second
     np.testing.assert_array_equal(batch.hard.value, again.hard.value)
     np.testing.assert_array_equal(batch.soft.stderr, again.soft.stderr)
-    words = Counter(t.word for t in truths)
+    words = Counter(t.word for t in sample[1])
     assert set(words) == {
         "flat", "smooth", "artefact", "sharp", "transition", "split", "irregular", "unresolved", "defective",
     }  # fmt: skip
-    other, _ = simulate(600, np.random.default_rng(6))
-    assert not np.array_equal(other.hard.value, batch.hard.value)
+    _, other = simulate(60, np.random.default_rng(6))
+    assert other != first
 
 
 def test_widths_are_on_the_right_side_of_the_definition(sample):
