@@ -26,8 +26,8 @@ def likelihoods(model: TransformersModel, n: int = 24) -> list[Request]:
     """Prompts of 1 to about 60 tokens with continuations of 1 to about 12."""
     return [
         model.encode(Request(
-            kind="loglikelihood", prompt="a" + " ".join(WORDS[k % 16] for k in range(i)),
-            continuation=" " + " ".join(WORDS[(i * 7 + k) % 16] for k in range(1 + i % 5)),
+            kind="loglikelihood", prompt="a" + " ".join(WORDS[k % 15] for k in range(i)),
+            continuation=" " + " ".join(WORDS[(i * 7 + k) % 15] for k in range(1 + i % 5)),
         ))
         for i in range(n)
     ]  # fmt: skip

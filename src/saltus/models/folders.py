@@ -118,9 +118,14 @@ def _walk(
 def _ref(
     one: _Found, entry: SeriesEntry, base: Path, root: Path, file: SeriesFile | None
 ) -> ModelRef:
-    series = entry.series or (file.series if file else None) or _label(entry.source, root)
+    series = (
+        entry.series
+        or (file.series if file else None)
+        or patterns.label(entry.source)
+        or root.resolve().name
+    )
     derived: dict[str, str] = {}
-    coords: dict[str, float | str] = {"model": _model_name(entry.source, one.captured, series)}
+    coords: dict[str, float | str] = {"model": _model_name(one.captured, series)}
     params = _params(one.folder)
     if params:
         coords["params"], derived["params"] = params, "counted from the safetensors headers"
@@ -145,12 +150,7 @@ def _ref(
     )
 
 
-def _label(source: str, root: Path) -> str:
-    label = patterns.label(source)
-    return label if label != "models" else root.resolve().name
-
-
-def _model_name(source: str, captured: Mapping[str, str], series: str) -> str:
+def _model_name(captured: Mapping[str, str], series: str) -> str:
     """The series' name and every capture that is neither place nor seed, so that sizes are different models."""
     apart = [
         f"{v}" for k, v in captured.items() if k not in ("seed", "step", "tokens", "flops", "loss")

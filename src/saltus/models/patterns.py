@@ -21,8 +21,9 @@ _SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _SIZED = re.compile(rf"({_NUMBER})([kKmMbBgGtT]?)")
 _HOLE = re.compile(r"\{(\w+)\}|\*")
-ORDER = ("params", "seed", "tokens", "step", "flops", "date")
-"""The coordinates by which the models of a source are sorted, first to last."""
+ORDER = ("seed", "step", "tokens", "flops", "date")
+"""The coordinates by which the checkpoints of one model are sorted, first to last; models go by params."""
+_PLACES = "step|seed|checkpoint|ckpt|tokens|iter|global_step"
 
 
 def names_in(pattern: str, where: str = "") -> list[str]:
@@ -77,22 +78,19 @@ def fill(pattern: str, captured: Mapping[str, str]) -> str:
     return _HOLE.sub(lambda m: captured.get(m[1], m[0]) if m[1] else m[0], pattern)
 
 
-def label(pattern: str, leave: Sequence[str] = ("seed", *NUMERIC)) -> str:
-    """A name for what a pattern matches: its last component, without the holes of `leave` and what joins them.
+def label(pattern: str) -> str:
+    """A name for all that a pattern matches: its last component that says more than a hole, cut before the hole.
 
-    `EleutherAI/pythia-{params}` gives `pythia`; `runs/seed{seed}/step-{step}` gives `runs`.
+    `EleutherAI/pythia-{params}` gives `pythia`, `runs/seed{seed}/step-{step}` gives `runs`, `{step}` gives "".
     """
     parts = []
     for component in pattern.split("/"):
-        holes = _HOLE.finditer(component)
-        if any(m[1] in leave or m[0] == "*" for m in holes):
-            component = component[: _HOLE.search(component).start()]  # type: ignore[union-attr]
-            component = re.sub(
-                r"[-_.]*(?:step|seed|checkpoint|ckpt|tokens|iter)?[-_.=]*$", "", component
-            )
+        hole = _HOLE.search(component)
+        if hole:
+            component = re.sub(rf"[-_.]*({_PLACES})?[-_.=]*$", "", component[: hole.start()])
         if component.strip("."):
             parts.append(component)
-    return parts[-1] if parts else "models"
+    return parts[-1] if parts else ""
 
 
 def chosen(captured: Mapping[str, str], options: Mapping[str, Any]) -> bool:
@@ -143,11 +141,20 @@ def complete(ref: ModelRef, *, tokens_per_step: float | None = None) -> ModelRef
 
 
 def in_order(refs: Sequence[ModelRef]) -> list[ModelRef]:
-    """Sorted along the series; where a coordinate is a number for one and text for another, numbers first."""
+    """Sorted along the series: by model (the smallest first), seed, then training. Numbers come before text.
+
+    A checkpoint whose parameters could not be counted stays among those of its model.
+    """
+    sizes: dict[Any, float] = {}
+    for ref in refs:
+        model, params = ref.coords.get("model"), ref.coords.get("params")
+        if isinstance(params, (int, float)):
+            sizes[model] = min(params, sizes.get(model, params))
 
     def key(ref: ModelRef) -> tuple[Any, ...]:
         values = [ref.coords.get(name) for name in ORDER]
         keyed = [(v is None, isinstance(v, str), v if v is not None else 0) for v in values]
-        return (*keyed, ref.location, ref.revision or "")
+        model = ref.coords.get("model")
+        return (sizes.get(model, 0), str(model), *keyed, ref.location, ref.revision or "")
 
     return sorted(refs, key=key)
