@@ -18,7 +18,7 @@ from saltus.metrics import Metric
 from saltus.results.arrays import Cells, build
 from saltus.results.cleaning import shots_disagree
 from saltus.results.pairing import Pairing, Primary
-from saltus.results.points import oriented, points, sliced
+from saltus.results.points import BASE, as_enums, oriented, points, sliced
 from saltus.results.readings import CURVE, Readings, read_curves
 from saltus.results.series import with_factors, with_series
 from saltus.results.table import AXES
@@ -64,7 +64,7 @@ def assemble(
     rows = rows.filter(pl.col("value").is_not_null())
     rows, metrics = oriented(sliced(rows, slices))
     rows = _only_scores(rows.with_columns(lies=shots_disagree(rows)), left)
-    found, items = points(rows)
+    found, items = points(as_enums(rows, (*BASE, "metric")))
     placed = read_curves(found, axes)
     left.update(placed.left_out)
     pairing = Pairing(metrics, _roles(found), dict(twin or {}), primary)
@@ -141,11 +141,10 @@ def _curves(placed: Readings, pairing: Pairing, left: dict[str, int]) -> pl.Data
                 unused[name] = sizes[name]
     for name, count in sorted(unused.items()):
         left[f"`{name}` has another soft metric of its task before it (--twin chooses)"] = count
-    text = dict.fromkeys((*CURVE, "hard", "soft", "why_no_soft"), pl.String)
-    frame = pl.DataFrame(
-        out, schema={**text, "rows": pl.UInt32, "primary": pl.Boolean}, strict=False
-    )
-    return frame.with_row_index("cid")
+    text = dict.fromkeys(("hard", "soft", "why_no_soft"), pl.String)
+    kinds = {c: trained.schema[c] for c in CURVE}
+    schema: dict[str, Any] = {**kinds, **text, "rows": pl.UInt32, "primary": pl.Boolean}
+    return pl.DataFrame(out, schema=schema, strict=False).with_row_index("cid")
 
 
 def _why_no_soft(soft: str | None, names: tuple[str, ...]) -> str | None:

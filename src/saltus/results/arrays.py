@@ -35,11 +35,11 @@ class Cells:
         parts = []
         for channel in CHANNELS:
             wanted = curves.filter(pl.col(channel).is_not_null()).select(
-                "cid", *CURVE, pl.col(channel).alias("metric")
+                "cid", *CURVE, pl.col(channel).cast(placed.schema["metric"]).alias("metric")
             )
             rows = placed.join(wanted, on=[*CURVE, "metric"], how="inner", nulls_equal=True)
             parts.append(rows.with_columns(channel=pl.lit(channel)))
-        rows = pl.concat(parts).with_columns(seed=pl.col("seed").fill_null(""))
+        rows = pl.concat(parts).with_columns(seed=pl.col("seed").cast(pl.String).fill_null(""))
         trained = rows.filter(~pl.col("untrained"))
         log = ~pl.col("axis").is_in(LINEAR)
         fit = (
@@ -202,10 +202,7 @@ def _paired(cells: Cells, name: str, shape: tuple[int, int, int]) -> Floats | No
 
 def _other_axes(rows: pl.DataFrame, shape: tuple[int, int, int]) -> dict[str, Floats]:
     """Raw values of the axes that are onset units of the same test, and the loss of a run."""
-    within = pl.col("run_curve")
-    rows = rows.with_columns(run_curve=pl.col("curve_series") != pl.col("series_label"))
-    lone = rows.group_by("cid").agg(pl.col("run").n_unique().alias("runs"))
-    rows = rows.join(lone, on="cid").with_columns(run_curve=within | (pl.col("runs") == 1))
+    within = pl.col("within")
     out = {}
     for axis in ("params", "tokens", "step", "flops", "loss"):
         fits = within & pl.lit(axis != "params") | ~within & pl.lit(axis in ("params", "flops"))

@@ -93,6 +93,13 @@ def sliced(table: pl.DataFrame, slices: Sequence[str]) -> pl.DataFrame:
     return pl.concat(parts) if len(parts) > 1 else table
 
 
+def as_enums(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """The rows with text columns as enumerations in the order of their words: joins and sorts become fast."""
+    return rows.with_columns(
+        pl.col(c).cast(pl.Enum(rows[c].drop_nulls().unique().sort())) for c in columns
+    )
+
+
 def per_item(rows: pl.DataFrame) -> pl.DataFrame:
     """Item-level rows with repeats and raters averaged: one row per point and item, `pid` naming the point."""
     return rows.group_by("pid", "item_id").agg(pl.col("y").mean(), pl.col("group").first())

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from saltus.results.points import as_enums
+
 MIN_POINTS = 6
 """A model with so many points in training is a series of its own."""
 TRAINING = ("tokens", "step", "flops")
@@ -21,7 +23,7 @@ CURVE = ("curve_series", "task", "condition", "slice", "skill", "format", "elici
 
 @dataclass
 class Readings:
-    """Points placed on curves: columns of the points, CURVE, `x` (raw), `untrained`; and what was not placed."""
+    """Points placed on curves: their columns, CURVE, `x` (raw), `untrained`, `within` (along one run); and the rest."""
 
     placed: pl.DataFrame
     left_out: dict[str, int] = field(default_factory=dict)
@@ -47,7 +49,7 @@ def read_curves(points: pl.DataFrame, axis: Sequence[str]) -> Readings:
     )
     _count_unused(points.join(used, on="pid", how="anti"), runs, out)
     if parts:
-        out.placed = pl.concat(parts, how="vertical")
+        out.placed = as_enums(pl.concat(parts, how="vertical"), ("curve_series", "axis"))
     return out
 
 
@@ -92,11 +94,13 @@ def _within(
         "series_label", "run", "train_axis", "named_family", "siblings"
     )
     several = (pl.col("siblings") > 1) | pl.col("named_family").is_not_null()
-    own = pl.col("run") == pl.col("series_label")
-    prefix = pl.when(pl.col("series_label") != "").then("series_label")
-    member = pl.concat_str([prefix, "run"], separator="/", ignore_nulls=True)
+    label, run = pl.col("series_label").cast(pl.String), pl.col("run").cast(pl.String)
+    own = run == label
+    member = pl.concat_str(
+        [pl.when(label != "").then(label), run], separator="/", ignore_nulls=True
+    )
     rows = points.join(chosen, on=["series_label", "run"], how="inner").with_columns(
-        curve_series=pl.when(several & ~own).then(member).otherwise("series_label")
+        curve_series=pl.when(several & ~own).then(member).otherwise(label), within=True
     )
     parts = []
     wanted = [a for a in axis if a in TRAINING] if axis else [""]
@@ -122,7 +126,7 @@ def _across(
     many = runs.filter(pl.col("siblings") > 1)
     rows = points.join(
         many.select("series_label", "run", "train_axis"), on=["series_label", "run"], how="inner"
-    ).with_columns(curve_series=pl.col("series_label"))
+    ).with_columns(curve_series=pl.col("series_label").cast(pl.String), within=False)
     if not rows.height:
         return []
     order = pl.coalesce([pl.when(pl.col("train_axis") == a).then(pl.col(a)) for a in TRAINING])
@@ -147,7 +151,11 @@ def _across(
 
 
 def _facts(last: pl.DataFrame) -> pl.DataFrame:
-    """Per series: how many models have each axis, and whether their tokens differ."""
+    """Per series: how many models have each axis, whether their tokens differ, and whether flops and params differ.
+
+    Where log flops is a linear function of log params (r² > 0.998: tokens equal, or in proportion to params) the two
+    axes are one test.
+    """
     axes = (*ACROSS, *LINEAR, "tokens")
     models = last.group_by("series_label", "run").agg(pl.col(a).drop_nulls().first() for a in axes)
     return models.group_by("series_label").agg(
@@ -156,14 +164,17 @@ def _facts(last: pl.DataFrame) -> pl.DataFrame:
         pl.col("tokens").min().alias("fewest"),
         pl.col("tokens").max().alias("most"),
         (pl.col("tokens").max() > 1.05 * pl.col("tokens").min()).fill_null(False).alias("unequal"),
+        (pl.corr(pl.col("flops").log(), pl.col("params").log()) ** 2 < 0.998)
+        .fill_null(False)
+        .alias("apart"),
     )
 
 
 def _judged_along(name: str, axis: Sequence[str]) -> pl.Expr:
     """Which series are judged across models along that axis.
 
-    By default flops where at least as many models have it as params, else params; params too where tokens are
-    unequal, since the two are then different tests; loss where it is known.
+    By default flops where at least as many models have it as params, else params; params too where the two are
+    different tests; loss where it is known.
     """
     varies = pl.col(f"{name}_values") > 1
     if axis:
@@ -172,7 +183,7 @@ def _judged_along(name: str, axis: Sequence[str]) -> pl.Expr:
     if name == "flops":
         return varies & by_flops
     if name == "params":
-        return varies & (~by_flops | pl.col("unequal"))
+        return varies & (~by_flops | pl.col("apart"))
     return varies & pl.lit(name == "loss")
 
 

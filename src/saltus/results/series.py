@@ -95,18 +95,11 @@ def _canonical(key: str, table: pl.DataFrame) -> str:
 
 
 def _default_keys(table: pl.DataFrame) -> list[str]:
-    keys = []
-    for key in (*DEFAULT_KEYS, "elicitation"):
-        if key == "series":
-            varies = table["series"].n_unique() > 1
-        else:
-            per_task = table.group_by("task", "metric").agg(
-                pl.col(key).drop_nulls().n_unique(), nulls=pl.col(key).null_count() > 0
-            )
-            varies = bool(((per_task[key] + per_task["nulls"]) > 1).any())
-        if varies:
-            keys.append(key)
-    return keys
+    keys = ["series"] if table["series"].n_unique() > 1 else []
+    rest = [*DEFAULT_KEYS[1:], "elicitation"]
+    seen = table.select("task", "metric", *rest).unique()
+    per_task = seen.group_by("task", "metric").agg(pl.col(rest).n_unique())
+    return keys + [k for k in rest if (per_task[k] > 1).any()]
 
 
 def _runs(table: pl.DataFrame) -> pl.Series:
