@@ -75,10 +75,10 @@ def test_an_item_and_its_score_cost_microseconds(task):
     items = task.items(1000, rng())
     best = float("inf")
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         for item in items:
             task.score(item, ANSWERS[len(task.needs)])
-        best = min(best, (time.perf_counter() - start) / len(items))
+        best = min(best, (time.process_time() - start) / len(items))
     assert best < 200e-6, "50 µs on an idle core, with room for a busy one"
 
 
@@ -199,3 +199,19 @@ def test_modular_sums_wrap():
         a, b = map(int, item.question.removesuffix(" =").split(" + "))
         assert item.target == str((a + b) % 7)
         assert item.difficulty == (a + b >= 7)
+
+
+def test_every_word_of_a_prompt_is_in_the_vocabulary_its_network_was_trained_with():
+    from saltus.zoo.tokens import CHARACTERS, residue_names, word_names
+
+    for task, known, split in (
+        (copying.make(), word_names(), str.split),
+        (addition.make(), CHARACTERS, list),
+        (modular_addition.make(), residue_names(59), str.split),
+    ):
+        for item in task.items(200, rng()):
+            (asked,) = task.ask(item)
+            assert set(split(asked.prompt + asked.continuation)) <= set(known)
+            assert split(asked.prompt + asked.continuation) == split(asked.prompt) + split(
+                asked.continuation
+            )

@@ -166,6 +166,7 @@ MC = {"question": "q", "choices": ["a", "b"], "answer": "a"}
     ("rows", "where", "words"),
     [
         ([OK, "{bad"], "items.jsonl:2", "malformed JSON"),
+        (['{"question": "q", "target": "t", "weight": NaN}'], "items.jsonl:1", "`NaN` is no JSON"),
         ([OK, '["a"]'], "items.jsonl:2", "no object"),
         ([OK, {"question": "q"}], "items.jsonl:2", "no gold answer"),
         ([{"question": "q", "answr": "x"}], "items.jsonl:1", "did you mean `answer`"),

@@ -1,7 +1,8 @@
 """Worked examples before the question: how many, and in which order.
 
 Elicitation decides much of what "emerges" (Lu et al. 2024), so the number is a condition, and scores are compared
-within one number. The examples of an item are the same in every cross, because they depend on (seed, `shots[n=…]`, item id).
+within one number. An item has the same examples in every cross: they depend on (seed, `shots[n=…]`,
+item id).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from saltus.records import Item, Settings
 from saltus.tasks import options
 from saltus.tasks.rendering import Style
 from saltus.tasks.rows import KINDS
-from saltus.tasks.text import Kind, TextTask
+from saltus.tasks.text import FORMATS, Kind, TextTask
 
 OPTIONS = ("kind", "max_tokens", "skill", "name")
 COMPUTED = {"multiple_choice_grade", "exact_str_match", "log_likelihood"}
@@ -47,12 +47,14 @@ def make(source: str | None = None, base: Path | None = None, **given: Any) -> T
     stop, regex = data.get("stop_string"), data.get("output_regex")
     if stop is None and regex is None:
         regex = _REGEX
+    skill, format_ = (
+        str(given.get("skill") or data.get("name") or path.parent.name),
+        FORMATS[kind][0],
+    )
     return TextTask(
-        name=str(given.get("name") or part), kind=kind,
-        format={"multiple_choice": "cloze", "generate": "generate"}.get(kind, "continuation"),
+        name=str(given.get("name") or part), kind=kind, format=format_, skill=skill,
         source=_items(examples, kind, path), style=_style(data),
         listed=bool(data.get("append_choices_to_input", True)),
-        skill=str(given.get("skill") or data.get("name") or path.parent.name),
         settings=Settings(max_tokens=options.whole(part, "max_tokens", given.get("max_tokens", 64), 1, 1 << 20),
                           stop=(str(stop),) if stop else ("\n",)),
         extract=_pattern(regex, path) if regex else None,

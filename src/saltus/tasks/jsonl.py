@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NoReturn, overload
 
 import numpy as np
 
@@ -28,6 +28,13 @@ from saltus.tasks.rows import KINDS, kind_of, row_item
 from saltus.tasks.text import FORMATS, Kind, TextTask
 
 OPTIONS = ("kind", "format", "style", "examples", "max_tokens", "stop", "skill", "name", "licence")
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"`{word}` is no JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_number)
 
 
 @dataclass
@@ -100,7 +107,7 @@ def read(path: Path, kind: Kind | None = None) -> Rows:
 
 def _parsed(line: bytes, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = _JSON.decode(line.decode())
     except UnicodeDecodeError as error:
         raise UserError(
             "the line is not UTF-8", where=where, do="save the file as UTF-8"
@@ -108,6 +115,10 @@ def _parsed(line: bytes, where: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise UserError(f"malformed JSON at column {error.colno}: {error.msg}", where=where,
                         wanted="one JSON object per line") from error  # fmt: skip
+    except ValueError as error:
+        raise UserError(
+            str(error), where=where, wanted="a number, or null where there is none"
+        ) from error
     if not isinstance(row, dict):
         raise UserError(f"the line holds {type(row).__name__}, no object", where=where,
                         wanted='{"question": "…", "answer": "…"}')  # fmt: skip
