@@ -1,0 +1,52 @@
+"""How often the verdict is wrong, on simulated truth: every line that must hold, kept or missed.
+
+    python benchmarks/calibration.py [--n 10000] [--seed 2026] [--power 50]
+
+Prints the bars, the confusion, false alarms with exact intervals, coverage of intervals, and what is said by true
+width, items, points and seeds in the middle, where no word is certain. The seed differs from that of the shipped calibration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+from rich.console import Console
+
+from saltus.calibrate import calibrate
+from saltus.hosts import host
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--power", type=int, default=50, help="curves per cell; 0 for none")
+    parser.add_argument("--kinds", action="store_true", help="also the confusion by kind of truth")
+    arguments = parser.parse_args()
+    machine, date = host(), time.strftime("%Y-%m-%d")
+    print(f"{machine['cpu']}, {machine['cores']} cores, {date}")
+    began = time.perf_counter()
+    found = calibrate(arguments.n, arguments.seed, power_curves=arguments.power)
+    seconds = time.perf_counter() - began
+    Console(width=160).print(found.table())
+    if arguments.kinds:
+        for kind, words in sorted(found.kinds.items()):
+            print(
+                f"{kind:<45} "
+                + "  ".join(f"{w} {n}" for w, n in sorted(words.items(), key=lambda p: -p[1]))
+            )
+    for bar in found.bars:
+        print(bar)
+    print(f"{arguments.n} truths and {len(found.power)} cells of the middle in {seconds:.0f} s")
+    print(json.dumps({
+        "benchmark": "calibration", "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
+        "n": arguments.n, "seed": arguments.seed, "seconds": round(seconds, 1),
+        "missed": [bar.name for bar in found.bars if not bar.kept],
+        "bars": {bar.name: bar.value for bar in found.bars},
+    }))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
