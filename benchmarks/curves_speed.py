@@ -4,9 +4,9 @@
 
 Curves have 12 points, 3 seeds and two channels, all words of the simulator mixed (2,500 truths, repeated for the larger
 sizes); bootstrap and multiplicity are included. Each size runs in a process of its own; making the curves is not
-counted, and its memory is reported apart. The naive loop fits one curve, seed and channel at a time with scipy's optimiser:
-drift plus one rise in two forms from three starts, and nothing else (no bootstrap, no intervals, no twin). The ratio is
-what that alone costs over our whole judgement.
+counted, and its memory is reported apart. The naive loop fits one curve, seed and channel at a time with scipy's
+optimiser: drift plus one rise in two forms from three starts, and nothing else (no bootstrap, no intervals, no twin).
+The ratio is what that alone costs over our whole judgement.
 The bar: 10,000 curves within 60 s and 2 GB on two cores, growing linearly.
 """
 
