@@ -93,9 +93,10 @@ class Pool:
                         self._deliver(dialogue, answer, again)
                     self.writer.tick()
         except Exception as error:
-            self._abandon(wanted, reason(error))
+            waiting = [d for _, some in wanted.values() for d in some]
+            self._abandon([*waiting, *again], reason(error))
             raise
-        self._abandon(wanted, "the model gave no answer")
+        self._abandon([d for _, some in wanted.values() for d in some], "the model gave no answer")
         return again
 
     def _prepare(
@@ -178,14 +179,11 @@ class Pool:
         if not dialogue.missing:
             self._settle(dialogue, again)
 
-    def _abandon(self, wanted: dict[str, tuple[Request, list[_Dialogue]]], why: str) -> None:
-        """Fails whoever still waits."""
-        for _, waiting in wanted.values():
-            for dialogue in waiting:
-                if dialogue.missing:
-                    dialogue.missing, dialogue.error = 0, why
-                    self._settle(dialogue, [])
-        wanted.clear()
+    def _abandon(self, dialogues: Sequence[_Dialogue], why: str) -> None:
+        """Fails whoever has not come to an end; the same one may be named several times."""
+        for dialogue in {id(d): d for d in dialogues}.values():
+            dialogue.missing, dialogue.error = 0, dialogue.error or why
+            self._settle(dialogue, [])
 
     def _settle(self, dialogue: _Dialogue, again: list[_Dialogue]) -> None:
         """Every answer of the round is in: the ask is over, or goes on."""

@@ -210,7 +210,7 @@ def _ask_model(session: _Session, share: Share) -> ModelReport:
     try:
         model = plugins.load("models", ref.adapter).open(ref, session.study.ask)
         assert model is not None
-        refused = _refusals(model, tasks)
+        refused = refusals(model, tasks)
         _record_model(session, model, refused)
         able = [t for t in tasks if t.name not in dict(refused)]
         asks = itertools.chain.from_iterable(
@@ -236,7 +236,8 @@ def _ask_model(session: _Session, share: Share) -> ModelReport:
     return ModelReport(ref, identity, tally, error, tuple(refused))
 
 
-def _refusals(model: Model, tasks: Sequence[Task]) -> list[tuple[str, str]]:
+def refusals(model: Model, tasks: Sequence[Task]) -> list[tuple[str, str]]:
+    """(task, why) for the tasks that need what the model does not offer."""
     return [
         (task.name, f"it needs {', '.join(sorted(lacking))}; the model offers "
                     f"{', '.join(sorted(model.offers)) or 'nothing'}")

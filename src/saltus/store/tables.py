@@ -140,7 +140,7 @@ def _clustered(items: pl.DataFrame) -> pl.DataFrame:
     )
     if not seen.height:
         kinds = {"value": pl.Float64, "stderr": pl.Float64, "n_clusters": pl.Int64}
-        return seen.select(_NUMBER, *(pl.lit(None, kind).alias(n) for n, kind in kinds.items()))
+        return seen.select(*_NUMBER, *(pl.lit(None, kind).alias(n) for n, kind in kinds.items()))
     number = seen.select(pl.struct(_NUMBER).rle_id()).to_series().to_numpy()
     cluster = seen.select(pl.struct([*_NUMBER, "_cluster"]).rle_id()).to_series().to_numpy()
     value = seen["value"].to_numpy()

@@ -31,7 +31,7 @@ class CommitPolicy:
     every_seconds: float = 30.0
     most_bytes: int = 64 << 20
     """Estimated size in memory."""
-    most_rows: int = 20_000
+    most_rows: int = 10_000
     """Answers; keeps memory flat where answers are small and fast."""
 
 

@@ -1,0 +1,81 @@
+"""Killing a run with SIGKILL at any instant costs at most the segment in flight, and changes no number."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from saltus.conditions.baseline import Baseline
+from saltus.run import RunSettings, run
+from saltus.store import Store
+from saltus.store.writer import CommitPolicy
+from saltus.testing import ToyTask
+from small_study import Shout, SmallStudy
+
+ROWS = 8
+"""Answers per segment."""
+
+
+def study(folder: Path, sleep: float) -> SmallStudy:
+    return SmallStudy(
+        (ToyTask(format="choices"),), ((Baseline(),), (Shout(),)), limit=40, points=3,
+        options={"tally": str(folder / "tally"), "faults": {"sleep": sleep}},
+    )  # fmt: skip
+
+
+def go(folder: Path, sleep: float) -> None:
+    """The command that is killed and typed again."""
+    settings = RunSettings(window=50, commit=CommitPolicy(most_rows=ROWS))
+    run(study(folder, sleep), Store(folder / "killed.saltus"), settings=settings)
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_nothing_and_cost_one_segment_each(tmp_path: Path) -> None:
+    dice = random.Random(17)
+    whole = Store(tmp_path / "whole" / "killed.saltus")
+    plain = study(tmp_path, 0.0)
+    options = {k: v for k, v in plain.options.items() if k != "tally"}
+    run(SmallStudy(plain.task_list, plain.condition_list, options, limit=40, points=3), whole)
+
+    kills = 0
+    for _ in range(20):
+        process = _start(tmp_path)
+        time.sleep(dice.uniform(0.0, 0.12))
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        process.wait()
+    assert kills == 20, "the run ended before it could be killed"
+    assert _start(tmp_path).wait() == 0
+
+    store = Store(tmp_path / "killed.saltus")
+    want, got = whole.table(plain).collect(), store.table(plain).collect()
+    assert got.equals(want)
+    assert {p.severity for p in store.verify()} <= {"stray", "torn"}
+    asked = Counter((tmp_path / "tally").read_text().split())
+    assert len(asked) == 40 * 2 * 3 * 4
+    assert asked.total() - len(asked) <= kills * ROWS
+    store.compact(stray_after=0)
+    assert store.verify() == []
+    assert store.table(plain).collect().equals(want)
+
+
+def _start(folder: Path) -> subprocess.Popen[bytes]:
+    """The run in a process of its own, returned when it has begun to work (imports take much longer)."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(folder)], stdout=subprocess.PIPE, env=environment
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+if __name__ == "__main__":
+    print("ready", flush=True)
+    go(Path(sys.argv[1]), 0.002)
