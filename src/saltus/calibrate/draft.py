@@ -34,6 +34,8 @@ class Draft:
     """The same of the soft twin."""
     onset: float | None = None
     """Fitted axis; the mean over leaping seeds."""
+    clear: bool = True
+    """False: the word is true, but the noise hides it even from an oracle."""
     leapt: int = 0
     token_length: float | None = None
     suspect: Bools | None = None

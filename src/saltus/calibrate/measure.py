@@ -54,7 +54,7 @@ class Calibration:
     """`truth: kind` → word → how often."""
     exact: Mapping[str, Rate]
     false_alarms: Mapping[str, Rate]
-    """Null class, and "all" of them → how often it was called a leap."""
+    """Null class, and "all" of them → how often it was called a leap; truths too noisy to tell count too."""
     one_run_transitions: int
     onset: Mapping[str, Coverage]
     """Truth → coverage of its onset; "bar" is over 10–16 points and 4–6 decades."""
@@ -132,10 +132,11 @@ def summarise(
         for word in WORDS if word in NULLS
     }  # fmt: skip
     alarms["all"] = rate(sum(r.k for r in alarms.values()), sum(r.n for r in alarms.values()))
-    exact: dict[str, Rate] = {
-        word: rate(sum(f.verdict == word for t, f in pairs if t.word == word),
-                   sum(t.word == word for t in truths))
-        for word in WORDS if any(t.word == word for t in truths)
+    clear = [(t, f) for t, f in pairs if t.clear]
+    exact = {
+        word: rate(sum(f.verdict == word for t, f in clear if t.word == word),
+                   sum(t.word == word for t, f in clear))
+        for word in WORDS if any(t.word == word for t, f in clear)
     }  # fmt: skip
     onset = {word: _onsets([p for p in pairs if p[0].word == word]) for word in _WITH_ONSET}
     onset["all"] = _onsets([p for p in pairs if p[0].word in _WITH_ONSET])
@@ -146,7 +147,7 @@ def summarise(
         seed=seed,
         n=n,
         analysis=asdict(analysis),
-        confusion=confusion((t.word, f.verdict) for t, f in pairs),
+        confusion=confusion((t.word, f.verdict) for t, f in clear),
         kinds=confusion((f"{t.word}: {t.kind}", f.verdict) for t, f in pairs),
         exact=exact,
         false_alarms=alarms,

@@ -2,7 +2,7 @@
 
 One function per word. Each draws a family, places it on the grid, adds what must not matter (trends under a
 leap, a soft twin of another shape, seeds that differ a little, a mild late decline) and checks against
-decidable.py that the result is what it claims. `unclear.py` holds the truths nobody can tell.
+clarity.py that the result is what it claims. `unclear.py` holds the truths nobody can tell.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from saltus.calibrate import decidable, shapes
+from saltus.calibrate import shapes
+from saltus.calibrate.clarity import (
+    channels,
+    is_clear_jump,
+    is_clear_turn,
+    is_clearly_gradual,
+    is_gradual,
+    is_jump,
+)
 from saltus.calibrate.draft import Canvas, Draft
 from saltus.records import Analysis
 from saltus.stats.batch import Floats
@@ -54,20 +62,35 @@ def _soft_below_floor(rng: np.random.Generator, canvas: Canvas) -> tuple[str, Fl
 
 def smooth(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft | None:
     """Gradual in every channel; the twins may differ in family, place and width."""
+    draft = _smooth_draft(rng, canvas)
+    clear = all(is_clearly_gradual(draft, which, analysis) for which in channels(draft))
+    return draft if clear else None
+
+
+def murky(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft | None:
+    """A smooth curve or an artefact too noisy for an oracle: no word is owed, but a leap is a false alarm."""
+    draft = _smooth_draft(rng, canvas) if rng.random() < 0.6 else _artefact_draft(rng, canvas)
+    if draft is None:
+        return None
+    asked = channels(draft) if draft.word == "smooth" else ("soft",)
+    if not all(is_gradual(draft, which, analysis) for which in asked):
+        return None
+    if draft.word == "artefact" and not is_jump(draft, "hard", analysis):
+        return None
+    if all(is_clearly_gradual(draft, which, analysis) for which in asked):
+        return None
+    return replace(draft, kind="murky", clear=False)
+
+
+def _smooth_draft(rng: np.random.Generator, canvas: Canvas) -> Draft:
     setting = canvas.setting
     family, hard = _gradual_curves(rng, canvas)
     hard = _level_spread(rng, hard)
-    soft = None
-    if setting.soft is not None:
-        soft = _smooth_twin(rng, canvas, hard)
+    soft = None if setting.soft is None else _smooth_twin(rng, canvas, hard)
     kind = "no soft twin" if soft is None else "both twins"
     if rng.random() < 0.08:
         kind, hard = "mild decline", _mild_decline(rng, canvas, hard)
     draft = Draft(word="smooth", kind=kind, family=family, setting=setting, hard=hard, soft=soft)
-    if not _clearly_gradual(draft, "hard", analysis):
-        return None
-    if soft is not None and not _clearly_gradual(draft, "soft", analysis):
-        return None
     return replace(draft, onset=draft.crossing("hard", 0.5))
 
 
@@ -107,6 +130,14 @@ def _mild_decline(rng: np.random.Generator, canvas: Canvas, hard: Floats) -> Flo
 
 def artefact(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft | None:
     """The soft twin climbs; the hard one is a steep function of it."""
+    draft = _artefact_draft(rng, canvas)
+    if draft is None or not is_clearly_gradual(draft, "soft", analysis):
+        return None
+    return draft if is_clear_jump(draft, "hard", analysis) else None
+
+
+def _artefact_draft(rng: np.random.Generator, canvas: Canvas) -> Draft | None:
+    """None where there is no soft twin, or the steep part lies outside the range."""
     setting = canvas.setting
     if setting.soft is None:
         return None
@@ -114,17 +145,14 @@ def artefact(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Dr
     link, hard, soft, length = _steep_link(
         rng, graded, logarithmic="logprob" in setting.soft.metric
     )
-    draft = Draft(
-        word="artefact", kind=link, family=link, setting=setting, hard=hard, soft=soft, token_length=length
-    )  # fmt: skip
-    if not _clearly_gradual(draft, "soft", analysis):
-        return None
     start, end = hard[-1, 0], hard[-1, len(setting.x) - 1]
     if end - start < 0.5:
         return None
-    leap = (hard[-1] - start) / (end - start)
-    draft = replace(draft, leap=leap, onset=draft.crossing("hard", 0.5), leapt=setting.seeds)
-    return draft if _clearly_jumps(draft, "hard", analysis) else None
+    draft = Draft(
+        word="artefact", kind=link, family=link, setting=setting, hard=hard, soft=soft, token_length=length,
+        leap=(hard[-1] - start) / (end - start), leapt=setting.seeds,
+    )  # fmt: skip
+    return replace(draft, onset=draft.crossing("hard", 0.5))
 
 
 def _steep_link(
@@ -198,11 +226,8 @@ def _leap_draft(
         soft=soft, leap=leaps[-1], soft_leap=None if twin is None else twin[-1],
         onset=float(places[setting.seeds - leapers :].mean()), leapt=leapers,
     )  # fmt: skip
-    if not _clearly_jumps(draft, "hard", analysis):
-        return None
-    if soft is not None and not _clearly_jumps(draft, "soft", analysis):
-        return None
-    return draft
+    clear = all(is_clear_jump(draft, which, analysis) for which in channels(draft))
+    return draft if clear else None
 
 
 def _twin_leap(
@@ -227,14 +252,7 @@ def irregular(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> D
         follows = bent if lot < 0.75 else rising(canvas.ts)
         soft = np.tile(follows, (setting.seeds, 1))
     draft = Draft(word="irregular", kind=kind, family=kind, setting=setting, hard=hard, soft=soft)
-    measured = draft.hard_mean()[-1]
-    drop = float(np.max(np.maximum.accumulate(measured) - measured))
-    reach = float(np.ptp(measured))
-    error = float(setting.hard_error(measured).max())
-    enough = (
-        reach > 2.5 * analysis.present_margin and drop >= 1.5 * analysis.irregular_share * reach
-    )
-    return draft if enough and drop >= 2 * decidable.CLEAR * error else None
+    return draft if is_clear_turn(draft, analysis) else None
 
 
 def _turning(rng: np.random.Generator, canvas: Canvas) -> tuple[str, Floats]:
@@ -256,37 +274,3 @@ def _turning(rng: np.random.Generator, canvas: Canvas) -> tuple[str, Floats]:
         return "rise and fall", shapes.at(family, t, 0.3, rng.uniform(0.1, 0.4)) - back * fall
     waves = rng.uniform(1.0, 2.0)
     return "waves", 0.5 - 0.5 * np.cos(2 * np.pi * waves * t)
-
-
-def _clearly_gradual(draft: Draft, which: str, analysis: Analysis) -> bool:
-    """The typical seed, and the points of every seed, are gradual and an oracle could tell."""
-    setting = draft.setting
-    mean, error = _channel(draft, which)
-    if np.ptp(mean[-1]) <= 0 or mean[-1][-1] <= mean[-1][0]:
-        return False
-    if which == "hard" and np.ptp(mean[-1]) < 2 * analysis.present_margin:
-        return False
-    if not all(decidable.is_gradual(setting, np.maximum.accumulate(row), analysis) for row in mean):
-        return False
-    return decidable.misfit_to_jump(setting, mean[-1], error, analysis) >= decidable.CLEAR
-
-
-def _clearly_jumps(draft: Draft, which: str, analysis: Analysis) -> bool:
-    setting = draft.setting
-    mean, error = _channel(draft, which)
-    leap = draft.leap if which == "hard" else draft.soft_leap
-    assert leap is not None
-    if np.ptp(mean[-1]) < 2 * analysis.present_margin and which == "hard":
-        return False
-    return (
-        decidable.is_jump(setting, leap[: draft.points], analysis)
-        and decidable.misfit_to_gradual(setting, mean[-1], error, analysis) >= decidable.CLEAR
-    )
-
-
-def _channel(draft: Draft, which: str) -> tuple[Floats, Floats]:
-    """(S, P) true means and (P,) true errors of one channel."""
-    if which == "hard":
-        mean = draft.hard_mean()
-        return mean, draft.setting.hard_error(mean[-1])
-    return draft.soft_mean(), draft.setting.soft_error()

@@ -16,16 +16,17 @@ from saltus.records import Analysis, Verdict
 from saltus.stats.batch import Channel, CurveBatch, CurveKey, Floats, Suspect
 
 RECIPES: dict[str, tuple[Recipe, float]] = {
-    "flat": (recipes.flat, 0.15),
-    "smooth": (recipes.smooth, 0.18),
-    "artefact": (recipes.artefact, 0.14),
-    "leap": (recipes.leap, 0.22),
+    "flat": (recipes.flat, 0.13),
+    "smooth": (recipes.smooth, 0.16),
+    "artefact": (recipes.artefact, 0.12),
+    "murky": (recipes.murky, 0.08),
+    "leap": (recipes.leap, 0.20),
     "split": (recipes.split, 0.09),
     "irregular": (recipes.irregular, 0.09),
     "unresolved": (unclear.unresolved, 0.11),
     "defective": (unclear.defective, 0.02),
 }
-"""Maker → share of the truths; `leap` makes `sharp` and `transition`, as seeds and twin allow."""
+"""Maker → share of the truths; `leap` makes `sharp` and `transition`, as seeds and twin allow, `murky` unclear ones."""
 
 NULLS: frozenset[Verdict] = frozenset({"flat", "smooth", "artefact", "irregular", "unresolved"})
 """Truths without a leap that anybody could know of: calling one a leap is a false alarm."""
@@ -39,6 +40,8 @@ class Truth:
     """What a simulated curve really is."""
 
     word: Verdict
+    clear: bool
+    """Whether an oracle could tell the word; if not, only a false alarm can be counted."""
     kind: str
     family: str
     onset: float | None
@@ -93,6 +96,7 @@ def truth_of(draft: Draft) -> Truth:
     soft_width = draft.soft is not None and onset is not None
     return Truth(
         word=draft.word,
+        clear=draft.clear,
         kind=draft.kind,
         family=draft.family,
         onset=raw,
