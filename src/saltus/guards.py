@@ -1,20 +1,357 @@
-"""Harness faults that mimic emergence, looked for in the numbers."""
+"""Harness faults that mimic emergence, looked for in the numbers: each guard is one function in `GUARDS`.
+
+A guard names points (or whole curves) it suspects; whether that matters is decided later, by judging the curve without
+them. Guards see values, errors, items, places on the axes and the columns that say how a number was made, never names
+of variants. They must not convict the innocent: equality is weighed against how probable it is by chance (few items
+repeat scores), points at the floor of an untrained model may agree, and a flat skill scores 0 throughout.
+Known limit: of two checkpoints or two numbers of shots with the same numbers, the later checkpoint and the
+larger number of shots are suspected, because caches return the older answer and harnesses fall back to no examples.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 import polars as pl
 
+from saltus.results.equality import DECIDED_ADJACENT, DECIDED_APART, equal_pairs, weigh
 from saltus.stats.batch import CurveBatch, Suspect
+
+Severity = Literal["disqualifying", "caution"]
 
 
 @dataclass(frozen=True)
 class View:
+    """What a guard may look at."""
+
     batch: CurveBatch
     trained: pl.DataFrame
+    """Cells: one row per curve `cid`, channel, seed `s`, point `p`, with `pid` and everything known of the point."""
     untrained: pl.DataFrame
+    """The same for untrained points, without a place."""
+
+    def points(self) -> pl.DataFrame:
+        """Each trained point once, however many curves it is in."""
+        return self.trained.unique("pid", maintain_order=True)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """`find` returns rows (pid, why) for points or (cid, why) for whole curves."""
+
+    name: str
+    severity: Severity
+    needs: frozenset[str]
+    find: Callable[[View], pl.DataFrame]
 
 
 def suspects(view: View) -> tuple[tuple[Suspect, ...], ...]:
-    return tuple(() for _ in range(len(view.batch)))
+    """Per curve, what all guards suspect, disqualifying guards first."""
+    found: list[list[Suspect]] = [[] for _ in range(len(view.batch))]
+    if not view.trained.height:
+        return tuple(map(tuple, found))
+    seats = view.trained.select("pid", "cid", "s", "p")
+    for guard in GUARDS:
+        if not guard.needs <= set(view.trained.columns):
+            continue
+        hits = guard.find(view)
+        if not hits.height:
+            continue
+        if "pid" in hits.columns:
+            hits = (
+                hits.unique("pid", maintain_order=True)
+                .join(seats, on="pid")
+                .unique(["cid", "s", "p"])
+            )
+        else:
+            hits = hits.with_columns(s=None, p=None)
+        for cid, why, s, p in (
+            hits.sort("cid", "s", "p").group_by("cid", maintain_order=True)
+            .agg(pl.col("why").first(), "s", "p").iter_rows()
+        ):  # fmt: skip
+            mask = np.zeros(view.batch.shape[1:], dtype=bool)
+            for i, j in zip(s, p):
+                if i is not None:
+                    mask[i, j] = True
+            found[cid].append(Suspect(guard.name, guard.severity, why, mask))
+    return tuple(map(tuple, found))
+
+
+def _disagree(column: str, what: str) -> Callable[[View], pl.DataFrame]:
+    """A guard on a column in which all points of a curve have to agree: the minority is suspected."""
+
+    def find(view: View) -> pl.DataFrame:
+        rows = view.trained.filter(pl.col(column).is_not_null())
+        counts = rows.group_by("cid", "channel", column).agg(
+            pl.len().alias("k"), pl.col("fit").min().alias("from")
+        )
+        mixed = counts.filter(pl.len().over("cid", "channel") > 1)
+        usual = (
+            mixed.sort("k", "from", column, descending=[True, False, False])
+            .unique(["cid", "channel"], keep="first", maintain_order=True)
+            .select("cid", "channel", pl.col(column).alias("usual"))
+        )
+        odd = rows.join(usual, on=["cid", "channel"]).filter(pl.col(column) != pl.col("usual"))
+        why = pl.format(
+            f"{what} differs within the series: {{}} here, {{}} elsewhere", column, "usual"
+        )
+        return odd.select("pid", why.alias("why"))
+
+    return find
+
+
+def _shots(view: View) -> pl.DataFrame:
+    """Equal numbers under different shots, and sources whose path names other shots than the row."""
+    points = view.points()
+    lies = points.filter("lies").select(
+        "pid", pl.format("its source names another number of shots than {}", "n_shot").alias("why")
+    )
+    place = [
+        "series",
+        "run",
+        "seed",
+        "task",
+        "condition",
+        "slice",
+        "metric",
+        "tokens",
+        "step",
+        "flops",
+    ]
+    rows = points.filter(pl.col("n_shot").is_not_null()).with_columns(
+        shots=pl.col("n_shot").cast(pl.Int64)
+    )
+    own = [*place, "pid", "y", "value", "n", "role", "shots"]
+    both = rows.select(own).join(
+        rows.select(*place, *[pl.col(c).alias(f"{c}_b") for c in ("pid", "y", "shots")]),
+        on=place, nulls_equal=True,
+    ).filter(pl.col("shots") < pl.col("shots_b"))  # fmt: skip
+    by = ["series", "run", "seed", "shots", "shots_b"]
+    weighed = weigh(both.with_columns(same=pl.col("y") == pl.col("y_b")), by)
+    guilty = weighed.filter((pl.col("share") > 0.5) & (pl.col("log_p") < DECIDED_ADJACENT))
+    why = pl.format(
+        "numbers for {} shots equal those for {} shots in {} of {} comparisons: they were not asked with {} shots",
+        "shots_b", "shots", "same", "compared", "shots_b",
+    )  # fmt: skip
+    caught = both.filter(pl.col("y") == pl.col("y_b")).join(guilty, on=by, nulls_equal=True)
+    return pl.concat([caught.select(pl.col("pid_b").alias("pid"), why.alias("why")), lies])
+
+
+def _stale(view: View) -> pl.DataFrame:
+    """Two checkpoints of a run with the same numbers to the last digit, after it left its untrained state."""
+    pairs = equal_pairs(view.points())
+    limit = pl.when("adjacent").then(DECIDED_ADJACENT).otherwise(DECIDED_APART)
+    guilty = pairs.filter((pl.col("share") > 0.5) & (pl.col("log_p") < limit) & pl.col("moved"))
+    why = pl.format(
+        "the same numbers, to the last digit, as the checkpoint at {} in {} of {} comparisons",
+        pl.col("earlier").round_sig_figs(4).cast(pl.String), "same", "compared",
+    )  # fmt: skip
+    return guilty.explode("pids").select(pl.col("pids").alias("pid"), why.alias("why"))
+
+
+def _constant(view: View) -> pl.DataFrame:
+    """Graded scores that do not vary: over the items of one point, or over most points of a trained run."""
+    soft = view.trained.filter(pl.col("channel") == "soft")
+    bound = pl.Series(view.batch.soft.ceiling)
+    soft = soft.with_columns(
+        top=pl.col("cid").replace_strict(
+            pl.Series(range(len(bound))), bound, return_dtype=pl.Float64
+        )
+    )
+    free = (pl.col("y") != pl.col("top")) & (pl.col("y") != 0)
+    over_items = soft.filter(free & (pl.col("se") == 0) & (pl.col("n") >= 10)).select(
+        "pid",
+        pl.lit("every item has the same graded score: the server gave no log-probabilities").alias(
+            "why"
+        ),
+    )
+    k = pl.len().over("cid", "s", "y")
+    digits = (
+        pl.col("value")
+        .cast(pl.String)
+        .str.replace_all(r"[^0-9]", "")
+        .str.strip_chars_start("0")
+        .str.len_chars()
+    )
+    repeated = soft.filter(free & (digits >= 4) & (k >= 3) & (2 * k > pl.len().over("cid", "s")))
+    why = pl.lit("the graded score is the same, to the last digit, at most points of the run")
+    return pl.concat([over_items, repeated.select("pid", why.alias("why"))])
+
+
+def _tokens(view: View) -> pl.DataFrame:
+    """Points of different batch sizes on one axis: sorted by tokens, steps run backwards."""
+    rows = view.trained.filter(pl.col("within") & (pl.col("tokens") > 0) & (pl.col("step") > 0))
+    rows = rows.unique(["cid", "s", "p"]).sort("cid", "s", "tokens", "step")
+    before = pl.col("step").shift(1).over("cid", "s")
+    again = (pl.col("tokens") == pl.col("tokens").shift(1).over("cid", "s")) & (
+        pl.col("step") != before
+    )
+    jumbled = rows.filter((pl.col("step") < before) | again).select("cid").unique()
+    rows = rows.join(jumbled, on="cid", how="semi").with_columns(
+        rate=(pl.col("tokens") / pl.col("step")).log10().round(1)
+    )
+    usual = (
+        rows.group_by("cid", "rate").len().sort("len", "rate", descending=True)
+        .unique("cid", keep="first", maintain_order=True).select("cid", pl.col("rate").alias("usual"))
+    )  # fmt: skip
+    odd = rows.join(usual, on="cid").filter(pl.col("rate") != pl.col("usual"))
+    why = pl.format(
+        "{} tokens per step here, about {} elsewhere: points of different runs on one axis",
+        (pl.col("tokens") / pl.col("step")).round_sig_figs(3), (10 ** pl.col("usual")).round_sig_figs(2),
+    )  # fmt: skip
+    return odd.select("pid", why.alias("why"))
+
+
+def _contradicting(view: View) -> pl.DataFrame:
+    """Several different numbers for one point: a superseded rerun, or rows of different conditions pooled."""
+    why = pl.format(
+        "{} different numbers for this point, {} apart",
+        "readings",
+        pl.col("spread").round_sig_figs(2),
+    )
+    return view.points().filter(pl.col("spread") > 0).select("pid", why.alias("why"))
+
+
+def _truncated(view: View) -> pl.DataFrame:
+    """Prompts that were cut to fit, where a column says so."""
+    cut = view.points().filter(pl.col("truncated") > 0)
+    return cut.select("pid", pl.format("{} of the prompts were cut", "truncated").alias("why"))
+
+
+def _white_space(view: View) -> pl.DataFrame:
+    """Exact match that changes when white space is stripped: 15 of 17 models once scored exactly 0 for that."""
+    names = pl.col("metric").cast(pl.String)
+    base = names.str.replace("_stripped", "", literal=True)
+    rows = view.points().filter(names.str.starts_with("exact_match")).with_columns(
+        kind=base, stripped=names != base
+    )  # fmt: skip
+    place = [
+        "series_label",
+        "run",
+        "seed",
+        "task",
+        "condition",
+        "slice",
+        "tokens",
+        "step",
+        "params",
+        "flops",
+        "kind",
+    ]
+    raw = rows.filter(~pl.col("stripped"))
+    both = raw.join(
+        rows.filter("stripped").select(*place, pl.col("y").alias("plain")),
+        on=place,
+        nulls_equal=True,
+    )
+    gap = pl.col("plain") - pl.col("y")
+    bad = both.filter(gap > pl.max_horizontal(pl.lit(0.02), 3 * pl.col("se").fill_null(0.0)))
+    why = pl.format("exact match is {} as written and {} without white space at the ends",
+                    pl.col("y").round(3), pl.col("plain").round(3))  # fmt: skip
+    return bad.select("pid", why.alias("why"))
+
+
+def _off_menu(view: View) -> pl.DataFrame:
+    many = view.points().filter(pl.col("off_menu") > 0.05)
+    return many.select(
+        "pid", pl.format("{} of the answers are none of the choices", "off_menu").alias("why")
+    )
+
+
+def _unequal_items(view: View) -> pl.DataFrame:
+    rows = view.trained.filter(pl.col("n").is_not_null())
+    counts = rows.group_by("cid", "channel").agg(
+        pl.col("n").min().alias("low"), pl.col("n").max().alias("high")
+    )
+    why = pl.format(
+        "points rest on {} to {} items", pl.col("low").cast(pl.Int64), pl.col("high").cast(pl.Int64)
+    )
+    return (
+        counts.filter(pl.col("high") > 1.01 * pl.col("low"))
+        .select("cid", why.alias("why"))
+        .unique("cid")
+    )
+
+
+def _zero(view: View) -> pl.DataFrame:
+    hard = view.trained.filter(pl.col("channel") == "hard").group_by("cid").agg(
+        (pl.col("value") == 0).all().alias("zero"), pl.len().alias("k")
+    )  # fmt: skip
+    why = "the score is exactly 0 at every point: a skill that is absent, or answers that are never read right"
+    return hard.filter(pl.col("zero") & (pl.col("k") > 1)).select("cid", pl.lit(why).alias("why"))
+
+
+def _floor(view: View) -> pl.DataFrame:
+    """An empirical floor away from 1/k: the nominal one would see emergence, or miss it."""
+    hard = view.batch.hard
+    off = np.abs(hard.floor - hard.nominal_floor)
+    hit = np.flatnonzero(np.nan_to_num(off) > np.fmax(0.02, 3 * np.nan_to_num(hard.floor_stderr)))
+    why = [
+        f"untrained score {hard.floor[c]:.3f}, nominal chance {hard.nominal_floor[c]:.3f}"
+        for c in hit
+    ]
+    return pl.DataFrame({"cid": hit, "why": why}, schema={"cid": pl.UInt32, "why": pl.String})
+
+
+def _heavy_tail(view: View) -> pl.DataFrame:
+    """A raw quantity over three powers of ten: a few items make its mean, its logarithm is what to analyse."""
+    raw = view.trained.filter((pl.col("y") == pl.col("value")) | (pl.col("y") == -pl.col("value")))
+    spans = raw.group_by("cid").agg(
+        pl.col("value").min().alias("low"), pl.col("value").max().alias("high")
+    )
+    wide = spans.filter((pl.col("low") > 1) & (pl.col("high") > 1000 * pl.col("low")))
+    why = pl.format("raw values from {} to {}: heavy-tailed, analyse the logarithm (name it as a perplexity)",
+                    pl.col("low").round_sig_figs(3), pl.col("high").round_sig_figs(3))  # fmt: skip
+    return wide.select("cid", why.alias("why"))
+
+
+def _flops(view: View) -> pl.DataFrame:
+    """Compute that does not fit 6 × params × tokens as it does for the other models of the series."""
+    known = (pl.col("params") > 0) & (pl.col("tokens") > 0) & (pl.col("flops") > 0)
+    rows = view.trained.filter(known & (pl.col("axis") == "flops")).with_columns(
+        rate=(pl.col("flops") / (6 * pl.col("params") * pl.col("tokens"))).log()
+    )
+    away = (pl.col("rate") - pl.col("rate").median().over("cid")).abs()
+    odd = rows.filter((away > np.log(1.3)) & (pl.len().over("cid") >= 3))
+    why = pl.format("{} FLOPs are {} × 6·params·tokens, unlike the other models", pl.col("flops").round_sig_figs(3),
+                    pl.col("rate").exp().round_sig_figs(3))  # fmt: skip
+    return odd.select("pid", why.alias("why"))
+
+
+def _bos(view: View) -> pl.DataFrame:
+    """A beginning-of-sequence token that is missing or doubled, where a column says so."""
+    bad = view.points().filter(
+        pl.col("bos").str.to_lowercase().is_in(["missing", "double", "doubled"])
+    )
+    return bad.select("pid", pl.format("beginning-of-sequence token: {}", "bos").alias("why"))
+
+
+def _guard(
+    name: str, severity: Severity, find: Callable[[View], pl.DataFrame], *needs: str
+) -> Guard:
+    return Guard(name, severity, frozenset(needs), find)
+
+
+GUARDS: tuple[Guard, ...] = (
+    _guard("mixed_dtype", "disqualifying", _disagree("dtype", "the number format"), "dtype"),
+    _guard("mixed_prompts", "disqualifying", _disagree("prompt_hash", "the prompt"), "prompt_hash"),
+    _guard("mixed_items", "disqualifying", _disagree("item_set", "the set of items"), "item_set"),
+    _guard("shots", "disqualifying", _shots, "n_shot"),
+    _guard("stale_answers", "disqualifying", _stale),
+    _guard("constant_likelihoods", "disqualifying", _constant),
+    _guard("truncated_prompts", "disqualifying", _truncated, "truncated"),
+    _guard("mixed_tokens", "disqualifying", _tokens),
+    _guard("contradicting_rows", "disqualifying", _contradicting),
+    _guard("white_space", "caution", _white_space),
+    _guard("off_menu", "caution", _off_menu, "off_menu"),
+    _guard("bos", "caution", _bos, "bos"),
+    _guard("mixed_bos", "caution", _disagree("bos", "the handling of BOS"), "bos"),
+    _guard("unequal_items", "caution", _unequal_items),
+    _guard("exactly_zero", "caution", _zero),
+    _guard("floor_off_nominal", "caution", _floor),
+    _guard("heavy_tail", "caution", _heavy_tail),
+    _guard("flops_mismatch", "caution", _flops),
+)

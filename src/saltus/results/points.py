@@ -26,8 +26,10 @@ BASE = (
     "elicitation",
 )
 IDENTITY = (*BASE, *PLACE, "metric")
-EVIDENCE = ("dtype", "prompt_hash", "item_set", "bos", "n_shot", "variant", "task_version", "limit")
+EVIDENCE = ("dtype", "prompt_hash", "item_set", "bos", "n_shot")
 """Columns that say how a number was made; a series has to agree in them. Read by guards where they are there."""
+SHARES = ("truncated", "off_menu")
+"""Shares of answers that went wrong, read by guards where they are there."""
 
 DIFFICULTY_SLICES = 3
 
@@ -109,9 +111,11 @@ def points(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(points, items): one row per point, sorted, with `pid`; and the averaged items behind those that have any.
 
     A point has y, se, n (items), rows (numbers behind it), spread (largest difference between contradicting
-    aggregates of it), base, nominal, and the evidence columns with the count of their different values.
+    aggregates of it), base, nominal, and the columns of EVIDENCE and SHARES that there are.
     """
     evidence = [c for c in EVIDENCE if c in rows.columns]
+    if "item_set" in evidence and rows["item_id"].null_count() < rows.height:
+        evidence.remove("item_set")  # the items themselves say it
     keys = rows.select(*IDENTITY).unique().sort(*IDENTITY, nulls_last=True).with_row_index("pid")
     rows = rows.join(keys, on=IDENTITY, how="left", nulls_equal=True)
     aggregated = rows.filter(pl.col("item_id").is_null())
@@ -125,18 +129,17 @@ def points(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         pl.col("role").first(),
         pl.col("model").min(),
         pl.col("family").drop_nulls().min(),
+        pl.col("series").min(),
         pl.col("base").mean(),
-        pl.col("base").n_unique().alias("base_kinds"),
         pl.col("base_se").mean(),
         pl.col("floor_source").drop_nulls().first(),
         pl.col("nominal").mean(),
-        pl.col("nominal").n_unique().alias("nominal_kinds"),
         pl.col("target_tokens").mean(),
         pl.col("source").min(),
         pl.col("lies").any(),
         pl.len().alias("rows"),
         *[pl.col(c).cast(pl.String).drop_nulls().min().alias(c) for c in evidence],
-        *[pl.col(c).drop_nulls().n_unique().alias(f"{c}_kinds") for c in evidence],
+        *[pl.col(c).cast(pl.Float64).max().alias(c) for c in SHARES if c in rows.columns],
     )
     table = keys.join(numbers, on="pid", how="left").join(rest, on="pid", how="left").sort("pid")
     return table.with_columns(_binomial_error()), items
@@ -168,7 +171,7 @@ def _from_items(items: pl.DataFrame) -> pl.DataFrame:
         pl.len().cast(pl.Float64).alias("n"),
         pl.lit(0.0).alias("spread"),
         pl.lit(1, pl.UInt32).alias("readings"),
-        pl.col("item_id").hash().sum().cast(pl.String).alias("items_behind"),
+        pl.col("item_id").hash().sum().cast(pl.String).alias("item_set"),
     )
     if items["group"].null_count() == items.height:
         return plain
