@@ -40,6 +40,10 @@ class Checkpoint:
 
     folder: Path
 
+    def has(self, name: str) -> bool:
+        """Whether a file belongs to the checkpoint and can be had."""
+        return (self.folder / name).exists()
+
     @cached_property
     def config(self) -> dict[str, Any]:
         """config.json."""
@@ -55,7 +59,7 @@ class Checkpoint:
     def weight_files(self) -> tuple[Path, ...]:
         """The safetensors files, all present; empty where there are weights in pickle form only."""
         index = self.folder / "model.safetensors.index.json"
-        if index.is_file():
+        if self.has(index.name):
             try:
                 names = sorted(
                     set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
@@ -63,13 +67,13 @@ class Checkpoint:
             except (ValueError, KeyError, AttributeError) as error:
                 raise ModelError(f"{index}: not a weight index ({error!r}); {_WAIT}") from error
             for name in names:
-                if not (self.folder / name).exists():
+                if not self.has(name):
                     raise ModelError(
                         f"{index} names {name}, which is not there; copy the missing shard into the folder"
                     )
             return tuple(self.folder / name for name in names)
         single = self.folder / "model.safetensors"
-        if single.is_file():
+        if self.has(single.name):
             return (single,)
         if not self.pickles:
             raise ModelError(f"{self.folder}: no model.safetensors and no index of shards; {_WAIT}")
@@ -97,13 +101,17 @@ class Checkpoint:
 
     def check(self, *, allow_pickle: bool) -> None:
         """Raises ModelError unless config and weights are there and whole."""
+        self.check_listing(allow_pickle=allow_pickle)
+        _ = self.headers
+
+    def check_listing(self, *, allow_pickle: bool) -> None:
+        """The same without looking into the weights' files."""
         _ = self.config
         if not self.weight_files and not allow_pickle:
             raise ModelError(
                 f"{self.pickles[0]}: weights in pickle form; convert them to safetensors, or allow them in the study "
                 "with `ask: {allow: [pickle-weights]}`"
             )
-        _ = self.headers
 
     def fetch(self) -> None:
         """Brings the weights into the folder, where they come from elsewhere. Called before they are read."""
