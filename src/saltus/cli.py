@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -54,6 +55,12 @@ Factor = Annotated[
 Slice = Annotated[
     list[str] | None, typer.Option("--slice", help="Judge slices by difficulty or group as well.")
 ]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rename", help="A column of yours as one of ours, e.g. score=value; may repeat."
+    ),
+]
 Tasks = Annotated[
     list[str] | None,
     typer.Option("--task", "-t", help="A task, e.g. jsonl:items.jsonl; may repeat."),
@@ -78,7 +85,7 @@ def demo(
     """Train three small model series, ask them, judge, and write a report."""
     from saltus.demo import prepare
 
-    document = prepare(out, progress=not as_json)
+    document = prepare(out, show=not as_json)
     _run_study(document, out=out, as_json=as_json, strict=strict)
 
 
@@ -130,13 +137,16 @@ def analyze(
     twin: Twin = None,
     factor: Factor = None,
     slices: Slice = None,
+    rename: Rename = None,
     as_json: Json = False,
     strict: Strict = False,
 ) -> None:
     """Judge published results, or a study's stored answers; no model is opened."""
-    from saltus.analyze import Choices, analyze_results, analyze_study, write
+    from saltus.analyze import analyze_results, analyze_study, parse_choices, write
 
-    choices = Choices.parse(axis=axis, series=series, twin=twin, factor=factor, slices=slices)
+    choices = parse_choices(
+        axis=axis, series=series, twin=twin, factor=factor, slices=slices, rename=rename
+    )
     if len(sources) == 1 and _is_study(sources[0]):
         analysed = analyze_study(Path(sources[0]), choices)
     else:
@@ -151,13 +161,11 @@ def report(
     source: Annotated[Path, typer.Argument(help="A study.yaml, or a folder written by analyze.")],
 ) -> None:
     """Write the report again from what is stored."""
-    from saltus.analyze import Choices, analyze_study, rewrite, store_path, write
+    from saltus.analyze import analyze_study, rewrite, write
+    from saltus.running import store_path
 
-    if source.is_dir():
-        _say(f"Wrote {rewrite(source)}")
-    else:
-        page = write(analyze_study(source, Choices()), store_path(source))
-        _say(f"Wrote {page}")
+    page = rewrite(source) if source.is_dir() else write(analyze_study(source), store_path(source))
+    _say(f"Wrote {page}")
 
 
 @app.command()
@@ -165,14 +173,11 @@ def lock(
     study: Annotated[Path, typer.Argument(help="A study.yaml.")], as_json: Json = False
 ) -> None:
     """Write the study's hash down before looking: preregistration."""
-    from saltus.analyze import open_store
     from saltus.lock import lock_path, write_lock
+    from saltus.running import open_store
     from saltus.study import load
 
-    loaded = load(study)
-    store = open_store(study, create=False)
-    known = store.count_answers() if store else 0
-    made = write_lock(loaded, study, known)
+    made = write_lock(load(study), study, open_store(study).answers_count())
     if as_json:
         _json(
             {
@@ -195,23 +200,22 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Hash every stored answer again and check the log's chain."""
-    from saltus.analyze import open_store
+    from saltus.running import missing_store, open_store
 
-    store = open_store(source, create=False)
-    if store is None:
-        raise UserError("there is no store", where=str(source), do=f"saltus run {source}")
+    store = open_store(source)
+    if not store.exists():
+        raise missing_store(source)
     problems = store.verify()
+    # What a kill leaves behind is no damage: nothing that was committed is lost.
+    damage = [problem for problem in problems if problem.severity == "damage"]
     if as_json:
-        _json({"ok": not problems, "problems": [str(p) for p in problems]})
+        _json({"ok": not damage, "problems": [asdict(problem) for problem in problems]})
     else:
         for problem in problems:
-            _say(str(problem))
-        _say(
-            "Something is wrong."
-            if problems
-            else f"All {store.count_answers():,} answers are as they were written."
-        )
-    raise typer.Exit(1 if problems else 0)
+            _say(f"{problem.severity}: {problem.where}: {problem.what}")
+        whole = f"All {store.answers_count():,} answers are as they were written."
+        _say(f"{len(damage)} places are damaged." if damage else whole)
+    raise typer.Exit(1 if damage else 0)
 
 
 @app.command()
@@ -237,9 +241,9 @@ def calibrate(
 @app.command()
 def zoo(as_json: Json = False) -> None:
     """List the small model series that are trained here."""
-    from saltus.zoo.catalogue import listing
+    from saltus import show
 
-    _listing(listing(), as_json)
+    _listing(show.zoo(), as_json)
 
 
 @app.command()
@@ -269,7 +273,7 @@ def export(
     ] = False,
 ) -> None:
     """Write the results table of a study, for any other tool."""
-    from saltus.analyze import export_table
+    from saltus.export import export_table
 
     rows = export_table(study, to, items=items)
     _say(f"Wrote {rows:,} rows to {to}")
@@ -284,13 +288,10 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Open one model and show BOS, template, speed and a prompt exactly as asked."""
-    from saltus import doctor as doctors
+    from saltus.doctor import examine, render
 
-    examination = doctors.examine(source, task=task)
-    if as_json:
-        _json(examination.to_dict())
-    else:
-        _rich(doctors.render(examination))
+    examination = examine(source, task=task)
+    _json(examination.to_dict()) if as_json else _rich(render(examination))
 
 
 def main() -> None:
@@ -317,28 +318,32 @@ def main() -> None:
 
 
 def _run_study(
-    path: Path, *, out: Path | None, as_json: bool, strict: bool, shard: str | None = None
+    document: Path, *, out: Path | None, as_json: bool, strict: bool, shard: str | None = None
 ) -> None:
-    from saltus.analyze import Choices, analyze_study, run_study, store_path, write
+    from saltus.analyze import analyze_study, write
+    from saltus.running import run_study, store_path
 
-    done = run_study(path, shard=shard, show=not as_json)
+    done = run_study(document, part=shard, show=not as_json)
     if shard is not None:
-        _say(f"This part is done: {done.asked:,} answers. When all are: saltus analyze {path}")
+        said = f"This part is done: {done.asked:,} answers. When all are: saltus analyze {document}"
+        _say(said) if not as_json else _json({"asked": done.asked, "failures": done.failures})
         raise typer.Exit(3 if done.failures else 0)
-    analysed = analyze_study(path, Choices())
-    page = write(analysed, out or store_path(path))
+    analysed = analyze_study(document)
+    page = write(analysed, out or store_path(document))
     _show(analysed, page, as_json, done)
-    _exit(analysed, strict=strict, failed=bool(done.failures))
+    _exit(analysed, strict=strict)
 
 
-def _dry_run(path: Path, as_json: bool) -> None:
-    from saltus.analyze import plan_study, render_plan
+def _dry_run(document: Path, as_json: bool) -> None:
+    from saltus import show, study
+    from saltus.plan import plan
+    from saltus.running import open_store
 
-    plan = plan_study(path)
+    made = plan(study.load(document), open_store(document))
     if as_json:
-        _json(plan.to_dict())
+        _json(show.plan_data(made))
     else:
-        _rich(render_plan(plan))
+        _rich(*show.plan(made))
 
 
 def _is_study(source: str) -> bool:
@@ -346,49 +351,41 @@ def _is_study(source: str) -> bool:
 
 
 def _show(analysed: Analysed, page: Path, as_json: bool, done: RunReport | None = None) -> None:
-    from saltus.analyze import summary, to_dict
+    from saltus import show
 
     if as_json:
-        _json(to_dict(analysed, page))
-        return
-    for part in summary(analysed, done):
-        _rich(part)
-    _say(f"Report: {page}")
+        _json(show.as_data(analysed, page, done))
+    else:
+        _rich(*show.analysed(analysed, done))
+        _say(f"Report: {page}")
 
 
-def _exit(analysed: Analysed, *, strict: bool, failed: bool = False) -> NoReturn:
+def _exit(analysed: Analysed, *, strict: bool) -> NoReturn:
     if strict and any(h.outcome != "kept" for h in analysed.context.hypotheses):
         raise typer.Exit(1)
-    raise typer.Exit(3 if failed or analysed.context.failures else 0)
+    raise typer.Exit(3 if analysed.context.failures else 0)
 
 
 def _parts(kind: Any, as_json: bool) -> None:
-    from saltus.analyze import describe_parts
+    from saltus import show
 
-    _listing(describe_parts(kind), as_json)
+    _listing(show.parts(kind), as_json)
 
 
 def _listing(rows: list[dict[str, Any]], as_json: bool) -> None:
-    from rich.table import Table
+    from saltus import show
 
-    if as_json:
-        _json(rows)
-        return
-    table = Table(box=None, header_style="bold")
-    for name in rows[0] if rows else ("nothing installed",):
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*(str(v) for v in row.values()))
-    _rich(table)
+    _json(rows) if as_json else _rich(show.listing(rows))
 
 
-def _rich(renderable: Any) -> None:
+def _rich(*renderables: Any) -> None:
     from rich.console import Console
 
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(console.width, 120))
-    console.print(renderable)
+    if not console.is_terminal:  # a pipe has no width of its own
+        console = Console(width=160)
+    for renderable in renderables:
+        console.print(renderable)
 
 
 def _say(text: str) -> None:
