@@ -1,0 +1,128 @@
+"""What a chart of one finding needs, as plain numbers: points, fits, floor, forecast.
+
+Layout: {"log", "seeds": [{"label", "hard": [{x, value, low, high}], "soft": …}], "floor": {channel: {value, low, high, nominal}},
+"fit": {channel: [[x, y]]}, "smoothest": …, "forecast": {channel, x, low, high}}; x in raw units of the axis.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from saltus.stats.axis import raw_of
+from saltus.stats.batch import Channel, CurveBatch, Floats
+from saltus.stats.fit import curve, refit
+from saltus.stats.measure import ChannelMeasures, Measures
+
+PLACES = 41
+Z = 1.96
+
+
+def chart(curves: CurveBatch, m: Measures, i: int) -> dict[str, Any]:
+    """The curve of finding i."""
+    u = np.linspace(0, 1, PLACES)
+    x = [float(v) for v in raw_of(curves, m.prepared, i, u)]
+    channels = [("hard", m.hard, curves.hard)]
+    if m.has_soft[i]:
+        channels.append(("soft", m.soft, curves.soft))
+    out: dict[str, Any] = {
+        "log": bool(curves.log_axis[i]),
+        "seeds": _seeds(curves, i, [(name, raw) for name, _, raw in channels]),
+        "floor": {"hard": _floor(m, curves, i)},
+        "fit": {}, "smoothest": {}, "forecast": _forecast(m, i, u, x),
+    }  # fmt: skip
+    for name, c, _ in channels:
+        if (c.series.count[i] > 2).any():
+            out["fit"][name] = _pairs(x, _fitted(c, i, u))
+            out["smoothest"][name] = _pairs(x, _smoothest(c, i, u))
+    return out
+
+
+def _seeds(curves: CurveBatch, i: int, channels: list[tuple[str, Channel]]) -> list[dict[str, Any]]:
+    out = []
+    for s, label in enumerate(curves.keys[i].seeds[: curves.shape[1]]):
+        if not curves.seen[i, s].any():
+            continue
+        seed: dict[str, Any] = {"label": label}
+        for name, channel in channels:
+            seed[name] = _points(channel, curves, i, s)
+        out.append(seed)
+    return out
+
+
+def _points(channel: Channel, curves: CurveBatch, i: int, s: int) -> list[dict[str, float | None]]:
+    here = curves.seen[i, s] & np.isfinite(channel.value[i, s])
+    y, n = channel.value[i, s][here], channel.n[i, s][here]
+    low, high = interval(y, n, channel.stderr[i, s][here], bool(channel.binomial[i]))
+    rows = zip(curves.raw_x[i, s][here], y, low, high, strict=True)
+    return [
+        {"x": float(x), "value": float(v), "low": _plain(a), "high": _plain(b)}
+        for x, v, a, b in rows
+    ]
+
+
+def interval(y: Floats, n: Floats, stderr: Floats, binomial: bool) -> tuple[Floats, Floats]:
+    """95 %: Wilson's for shares of n items, else ± 1.96 standard errors; NaN where nothing is known."""
+    with np.errstate(all="ignore"):
+        low, high = y - Z * stderr, y + Z * stderr
+        if binomial:
+            centre = (y + Z**2 / (2 * n)) / (1 + Z**2 / n)
+            half = Z / (1 + Z**2 / n) * np.sqrt(y * (1 - y) / n + Z**2 / (4 * n**2))
+            low, high = np.where(n > 0, centre - half, low), np.where(n > 0, centre + half, high)
+    return low, high
+
+
+def _plain(v: float) -> float | None:
+    return float(v) if np.isfinite(v) else None
+
+
+def _pairs(x: list[float], y: Floats) -> list[list[float]]:
+    return [[a, float(b)] for a, b in zip(x, y, strict=True)]
+
+
+def _fitted(c: ChannelMeasures, i: int, u: Floats) -> Floats:
+    """Best curve of every seed, averaged."""
+    s = c.series.y.shape[1]
+    rows = [i * s + k for k in range(s) if c.series.count[i, k] > 2]
+    each = curve(c.fit.coefficients[rows], c.fit.node[rows], np.tile(u, (len(rows), 1)), False)
+    return np.asarray(each.mean(axis=0))
+
+
+def _smoothest(c: ChannelMeasures, i: int, u: Floats) -> Floats:
+    s = c.series
+    live = s.count[i] > 2
+    node = c.shape.admissible_node[i][live]
+    coefficients = refit(s.y[i][live], s.weight[i][live], s.u[i][live], node, False)
+    return np.asarray(
+        curve(coefficients, node, np.tile(u, (int(live.sum()), 1)), False).mean(axis=0)
+    )
+
+
+def _floor(m: Measures, curves: CurveBatch, i: int) -> dict[str, float | None]:
+    value, error = float(m.floor.value[i]), float(m.floor.stderr[i])
+    nominal = _plain(curves.hard.nominal_floor[i])
+    if not np.isfinite(value):
+        return {"value": None, "low": None, "high": None, "nominal": nominal}
+    return {"value": value, "low": value - Z * error, "high": value + Z * error, "nominal": nominal}
+
+
+def _forecast(m: Measures, i: int, u: Floats, x: list[float]) -> dict[str, Any] | None:
+    """The line through the points before the onset, extended, with its interval at the end scaled back to them."""
+    channel, c = ("soft", m.soft) if m.has_soft[i] else ("hard", m.hard)
+    s = c.surprise
+    if not np.isfinite(s.p[i]):
+        return None
+    level, slope, last = s.line[i]
+    beyond = u >= last
+    if beyond.sum() < 2:
+        return None
+    middle = level + slope * u[beyond]
+    half = 0.5 * (s.high[i] - s.low[i]) * (u[beyond] - last) / max(1 - last, 1e-9)
+    at = [v for v, keep in zip(x, beyond, strict=True) if keep]
+    return {
+        "channel": channel,
+        "x": at,
+        "low": (middle - half).tolist(),
+        "high": (middle + half).tolist(),
+    }

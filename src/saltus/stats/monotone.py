@@ -1,0 +1,87 @@
+"""Isotonic regression and what it says without any curve form: cell bounds of the width, the largest step, the bracket.
+
+Many rows at once by the max–min formula g_i = max_{a≤i} min_{b≥i} mean(y_a … y_b) (Robertson, Wright & Dykstra 1988).
+Known limit: P² numbers per row; callers cut long batches into pieces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from saltus.stats.batch import Bools, Floats
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Per row (N,): shares of the range, from any monotone curve through the points."""
+
+    low: Floats
+    """The 10–90 % width is at least this …"""
+    high: Floats
+    """… and at most this; inf where the curve never leaves or never arrives."""
+    bracket_low: Floats
+    """The half-way crossing lies between these two points."""
+    bracket_high: Floats
+    before: np.ndarray
+    """Points before the rise, and …"""
+    after: np.ndarray
+    """… after it."""
+    start: np.ndarray
+    """Index of the last point before the rise (≤ 10 %), and …"""
+    arrive: np.ndarray
+    """… of the first after it (≥ 90 %)."""
+    step: Floats
+    """Largest share of the rise between neighbouring points."""
+    rise: Floats
+    """Last minus first isotonic level, channel's unit."""
+
+
+def isotonic(y: Floats, w: Floats) -> Floats:
+    """Non-decreasing least-squares fit of rows (N, P); entries with weight 0 take part in nothing."""
+    n, p = y.shape
+    total = np.concatenate([np.zeros((n, 1)), np.cumsum(w, axis=1)], axis=1)
+    moment = np.concatenate([np.zeros((n, 1)), np.cumsum(w * y, axis=1)], axis=1)
+    size = total[:, None, 1:] - total[:, :-1, None]
+    mean = (moment[:, None, 1:] - moment[:, :-1, None]) / np.where(size > 0, size, 1)
+    order = np.arange(p)
+    mean = np.where((order[:, None] <= order) & (size > 0), mean, np.inf)
+    least = np.minimum.accumulate(mean[:, :, ::-1], axis=2)[:, :, ::-1]
+    least = np.where((order[:, None] <= order) & np.isfinite(least), least, -np.inf)
+    return np.asarray(least.max(axis=1))
+
+
+def cells(u: Floats, y: Floats, ok: Bools, w: Floats, tolerance: Floats, drift: Floats) -> Cells:
+    """Bounds for rows (N, P): y with a drift (N,) over the range taken away.
+
+    tolerance (N, P): standard error of y; a point within one of them of the 10 % or 90 % line counts as there.
+    """
+    count = ok.sum(axis=1)
+    last = np.maximum(count - 1, 0)
+    rows = np.arange(len(y))
+    raw = isotonic(y, w)
+    flat = isotonic(y - drift[:, None] * u, w)
+    rise = flat[rows, last] - flat[:, 0]
+    size = np.where(rise > 0, rise, 1.0)[:, None]
+    share = np.where(ok, (flat - flat[:, :1]) / size, np.nan)
+    slack = np.minimum(tolerance / size, 0.08)
+    order = np.arange(y.shape[1])
+    start = np.where(ok & (share <= 0.1 + slack), order, 0).max(axis=1)
+    arrive = np.where(ok & (share >= 0.9 - slack), order, last[:, None]).min(axis=1)
+    arrive = np.maximum(arrive, np.minimum(start + 1, last))
+    left = np.where(ok & (share > 0.1 + slack), order, last[:, None]).min(axis=1)
+    leave = np.where(ok & (share < 0.9 - slack), order, 0).max(axis=1)
+    half_low = np.where(ok & (share < 0.5), order, 0).max(axis=1)
+    half_high = np.minimum(half_low + 1, last)
+    change = np.where(ok[:, 1:], raw[:, 1:] - raw[:, :-1], 0.0)
+    whole = raw[rows, last] - raw[:, 0]
+    step = change.max(axis=1, initial=0.0) / np.where(whole > 0, whole, 1.0)
+    none = rise <= 0
+    return Cells(
+        low=np.where(none, 0, np.maximum(u[rows, leave] - u[rows, left], 0)),
+        high=np.where(none, np.inf, u[rows, arrive] - u[rows, start]),
+        bracket_low=u[rows, half_low], bracket_high=u[rows, half_high],
+        before=start + 1, after=np.maximum(count - arrive, 0), start=start, arrive=arrive,
+        step=np.where(whole > 0, step, 0.0), rise=np.where(none, 0.0, rise),
+    )  # fmt: skip

@@ -1,0 +1,174 @@
+"""Is the behaviour there at all? The floor, exact tests against it, and the smallest effect that could have been seen.
+
+Floor: what the batch says (untrained points, computed, declared); where that is only the nominal chance level and the
+earliest points are flat at another level, the earliest points. Binomial scores are tested exactly at an
+effective number of items n / max(dispersion, 1): the items are a sample, however smooth the curve. A zero of n is the
+bound 3/n. Known limit: points of one seed are not pooled, because they answer the same items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import betainc, ndtr, ndtri
+
+from saltus.stats.batch import Bools, Channel, Floats
+from saltus.stats.series import Series
+from saltus.stats.trend import window_means
+
+NEAR = 0.12
+"""How far from the nominal level flat earliest points may lie and still be a floor."""
+
+
+@dataclass(frozen=True)
+class Floors:
+    """Per curve; NaN where there is none."""
+
+    value: Floats
+    stderr: Floats
+    source: np.ndarray
+    """(C,) of str."""
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Per curve."""
+
+    p: Floats
+    """Two-sided test that some part of the curve differs from the floor."""
+    effect: Floats
+    """Largest smoothed distance from the floor, with sign."""
+    low: Floats
+    high: Floats
+    """95 % interval of the last level."""
+    last: Floats
+    """Level of the last points minus the floor."""
+    mde: Floats
+    zero_bound: Floats
+    """3/n where every score is exactly 0; NaN elsewhere."""
+    off: np.ndarray
+    """(C,) number of positions off the floor."""
+    lone: Bools
+    """Exactly one position is off the floor, and it is decisive."""
+
+
+def floors(channel: Channel, series: Series, sources: list[str], dispersion: Floats) -> Floors:
+    """The floor of every curve, and where it is from."""
+    early, error, flat, several = _earliest(series, dispersion)
+    value, stderr = channel.floor.copy(), np.nan_to_num(channel.floor_stderr)
+    nominal = channel.nominal_floor
+    only_nominal = np.array([s.startswith("nominal") for s in sources]) | ~np.isfinite(value)
+    base = np.where(np.isfinite(value), value, nominal)
+    off = np.abs(early - base) > 2.5 * error
+    near = (early < base) | (np.abs(early - base) < NEAR)
+    use_early = only_nominal & several & flat & near & (off | ~np.isfinite(base))
+    use_early |= ~np.isfinite(base) & several
+    take_nominal = ~use_early & ~np.isfinite(value) & np.isfinite(nominal)
+    value = np.where(use_early, early, np.where(take_nominal, nominal, value))
+    stderr = np.where(use_early, error, np.where(take_nominal, 0.0, stderr))
+    source = np.array(sources, dtype=object)
+    source[take_nominal] = "nominal"
+    source[use_early] = np.where(flat[use_early], "earliest points", "earliest points (not flat)")
+    source[~np.isfinite(value)] = "unknown"
+    return Floors(value=value, stderr=stderr, source=source)
+
+
+def _earliest(series: Series, dispersion: Floats) -> tuple[Floats, Floats, Bools, Bools]:
+    """Level of the first points, its standard error, whether they are flat, whether there are enough."""
+    points = series.count.max(axis=1)
+    take = np.clip(points // 4, 2, 4)
+    first = np.arange(series.y.shape[2]) < take[:, None, None]
+    w = np.where(first, series.weight, 0)
+    total = np.maximum(w.sum(axis=(1, 2)), 1e-30)
+    mean = (w * series.y).sum(axis=(1, 2)) / total
+    chi2 = (w * (series.y - mean[:, None, None]) ** 2).sum(axis=(1, 2)) / dispersion
+    freedom = np.maximum((w > 0).sum(axis=(1, 2)) - 1, 1)
+    flat = chi2 < freedom + 2.5 * np.sqrt(2 * freedom)
+    return mean, np.sqrt(np.maximum(dispersion, 1) / total), flat, points >= 2
+
+
+def presence(channel: Channel, series: Series, floor: Floors, dispersion: Floats) -> Presence:
+    """Test every curve against its floor."""
+    wide = np.maximum(dispersion, 1.0)
+    f = np.where(np.isfinite(floor.value), floor.value, 0.0)[:, None, None]
+    f_error = floor.stderr[:, None, None]
+    seeds = np.maximum((series.count > 0).sum(axis=1), 1)
+    pairs, pair_var, pair_ok = window_means(series, min(2, series.y.shape[2]))
+    level = _over_seeds(pairs, pair_ok)
+    items = np.where(series.n > 0, series.n, np.nan)
+    per_point = _over_seeds(np.nan_to_num(items), series.ok & np.isfinite(items))
+    n_eff = per_point[:, : level.shape[1]] * (seeds / wide)[:, None]
+    spread = _over_seeds(series.var, series.ok)[:, : level.shape[1]] * (wide / seeds)[:, None]
+    spread = spread + f_error[:, 0] ** 2
+    there = pair_ok.any(axis=1)
+    p_each = _two_sided(level, n_eff, f[:, 0], f_error[:, 0], spread, channel.binomial[:, None])
+    p_each = np.where(there, p_each, 1.0)
+    last = np.maximum(there.sum(axis=1) - 1, 0)
+    rows = np.arange(len(level))
+    tests = np.maximum(there.sum(axis=1), 1)
+    p = np.minimum(1.0, 2 * np.minimum(p_each[rows, last], tests * p_each.min(axis=1)))
+    distance = np.where(there, level - f[:, 0], 0.0)
+    top = np.abs(distance).argmax(axis=1)
+    point = _over_seeds(series.y, series.ok)
+    off, lone = _off_points(point, series, f[:, 0, 0], wide / seeds, floor.stderr)
+    known = np.isfinite(floor.value)
+    end, error = distance[rows, last], np.sqrt(spread[rows, last])
+    n_last = np.where(
+        channel.binomial, per_point[rows, np.minimum(last, per_point.shape[1] - 1)], np.nan
+    )
+    zero = (np.where(series.ok, np.abs(series.y), 0).max(axis=(1, 2)) == 0) & channel.binomial
+    return Presence(
+        p=np.where(known, p, 1.0), effect=np.where(known, distance[rows, top], np.nan),
+        low=end - 1.96 * error, high=end + 1.96 * error, last=np.where(known, end, np.nan),
+        mde=np.where(known, _mde(f[:, 0, 0], n_last / wide, spread[rows, last]), np.inf),
+        zero_bound=np.where(zero & (n_last > 0), 3.0 / np.maximum(n_last, 1), np.nan),
+        off=off, lone=lone & known,
+    )  # fmt: skip
+
+
+def _over_seeds(a: Floats, ok: Bools) -> Floats:
+    return np.asarray(np.where(ok, a, 0).sum(axis=1) / np.maximum(ok.sum(axis=1), 1))
+
+
+def _two_sided(
+    level: Floats, n: Floats, f: Floats, f_error: Floats, spread: Floats, binomial: Bools
+) -> Floats:
+    """p-value of each level: exact where binomial with an exact floor, else normal."""
+    k, q = np.clip(level, 0, 1) * n, np.clip(f, 0, 1)
+    exact = binomial & (n > 0) & (f_error == 0)
+    with np.errstate(all="ignore"):
+        above = np.where(k > 0, betainc(np.maximum(k, 1e-9), np.maximum(n - k + 1, 1e-9), q), 1.0)
+        below = np.where(
+            k < n, 1 - betainc(np.maximum(k + 1, 1e-9), np.maximum(n - k, 1e-9), q), 1.0
+        )
+        z = np.abs(level - f) / np.sqrt(spread)
+    two = np.minimum(1.0, 2 * np.minimum(np.nan_to_num(above, nan=1), np.nan_to_num(below, nan=1)))
+    return np.where(exact, two, 2 * ndtr(-np.nan_to_num(z)))
+
+
+def _off_points(
+    point: Floats, series: Series, f: Floats, scale: Floats, f_error: Floats
+) -> tuple[np.ndarray, Bools]:
+    """Positions off the floor, by 3 standard errors and a third of the largest distance; and whether it is just one."""
+    there = series.ok.any(axis=1)
+    var = _over_seeds(series.var, series.ok) * scale[:, None] + f_error[:, None] ** 2
+    distance = np.where(there, point - f[:, None], 0.0)
+    clear = np.abs(distance) > 3 * np.sqrt(var)
+    largest = np.abs(distance).max(axis=1)
+    off = clear & (np.abs(distance) > largest[:, None] / 3)
+    weak = np.abs(distance) > np.maximum(largest[:, None] / 4, 2 * np.sqrt(var))
+    return clear.sum(axis=1), (off.sum(axis=1) == 1) & (weak.sum(axis=1) == 1)
+
+
+def _mde(f: Floats, n: Floats, spread: Floats) -> Floats:
+    """Effect found with 80 % power at 5 %, two-sided: binomial by fixed point, else from the standard error."""
+    za, zb = float(ndtri(0.975)), float(ndtri(0.8))
+    q = np.clip(f, 0, 0.99)
+    with np.errstate(all="ignore"):
+        d = np.full(len(f), 0.1)
+        for _ in range(12):
+            high = np.clip(q + d, 1e-3, 1 - 1e-3)
+            d = np.minimum(za * np.sqrt(q * (1 - q) / n) + zb * np.sqrt(high * (1 - high) / n), 1.0)
+        exact = np.where(n > 0, np.maximum(d, 1.61 / n), np.nan)
+    return np.where(np.isfinite(exact), exact, (za + zb) * np.sqrt(spread))

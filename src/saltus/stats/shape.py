@@ -1,0 +1,227 @@
+"""The shape of one channel: flat, gradual, a jump, falling, non-monotone, or unknown; with width and onset.
+
+The width of the rise is an interval: cell bounds, true of any monotone curve through the points, joined with all widths
+that the profile over the curve forms cannot reject. A jump needs the whole interval to be narrow, a gradual rise needs the
+whole interval to be wide, so everything between is unknown. Dispersion contains the misfit of the best form, so a curve
+that no form fits gets wide intervals, not a sharp verdict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from saltus.records import Analysis
+from saltus.stats import grid
+from saltus.stats.batch import Bools, Floats
+from saltus.stats.fit import Bounds, Fit, fit
+from saltus.stats.monotone import Cells, cells
+from saltus.stats.series import Series
+from saltus.stats.trend import Trend
+
+SHAPES = ("flat", "gradual", "jump", "falling", "non_monotone", "unknown")
+FLAT, GRADUAL, JUMP, FALLING, NON_MONOTONE, UNKNOWN = range(6)
+DRIFT_WIDTH = 0.8
+"""10–90 % width of a straight line, as a share of the range."""
+RISE_P = 0.01
+FALL_P = 0.01
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Widths that make a jump or a gradual rise, per curve, as shares of the range."""
+
+    narrow: Floats
+    broad: Floats
+
+    def bounds(self, analysis: Analysis) -> Bounds:
+        return Bounds(share=analysis.jump_share, narrow=self.narrow, broad=self.broad)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Per curve (C,) unless said otherwise; widths and places are shares of the range."""
+
+    code: np.ndarray
+    width: Floats
+    width_low: Floats
+    width_high: Floats
+    onset: Floats
+    onset_low: Floats
+    onset_high: Floats
+    admissible: Floats
+    """Width of the smoothest admissible curve, and …"""
+    admissible_node: np.ndarray
+    """(C, S) … the node that draws it; −1 is a straight line."""
+    dispersion: Floats
+    freedom: Floats
+    before: Floats
+    after: Floats
+    step: Floats
+    cell: Cells
+    """Of every seed, rows C·S."""
+
+
+def limits(span: Floats, log_axis: Bools, analysis: Analysis) -> Limits:
+    """A jump is at most `jump_width` decades and at most `jump_range` of the range; off log axes only the latter."""
+    share = np.where(log_axis, analysis.jump_width / span, np.inf)
+    return Limits(
+        narrow=np.minimum(share, analysis.jump_range),
+        broad=np.full(len(span), analysis.gradual_range),
+    )
+
+
+def split(series: Series) -> Series:
+    """Every seed as a curve of its own: arrays (C·S, 1, P)."""
+    c, s, p = series.y.shape
+
+    def move(a: np.ndarray) -> np.ndarray:
+        return a.reshape(c * s, 1, p)
+
+    return Series(
+        u=move(series.u), y=move(series.y), var=move(series.var), n=move(series.n),
+        ok=move(series.ok), known=np.repeat(series.known, s), source=move(series.source),
+    )  # fmt: skip
+
+
+def fit_series(series: Series, limit: Limits, analysis: Analysis, *, coarse: bool = False) -> Fit:
+    """Profiles of every seed, rows C·S."""
+    bounds = limit.bounds(analysis)
+    return fit(series.y, series.weight, series.u, series.ok, bounds, coarse=coarse)
+
+
+def dispersion_of(series: Series, fitted: Fit) -> tuple[Floats, Floats]:
+    """(C,) noise variance in units of the working variance, misfit included, and its degrees of freedom."""
+    c, s, _ = series.y.shape
+    used = series.count > 5
+    rss = np.where(used, fitted.rss.reshape(c, s), 0).sum(axis=1)
+    freedom = np.where(used, series.count - 5, 0).sum(axis=1).astype(float)
+    prior = 2.0
+    value = np.maximum((prior + rss) / (prior + freedom), np.where(series.known, 0.1, 0.02))
+    return value, prior + freedom
+
+
+def shape(
+    series: Series, fitted: Fit, trend: Trend, limit: Limits, noise: tuple[Floats, Floats], *,
+    analysis: Analysis, coarse: bool = False,
+) -> Shape:  # fmt: skip
+    """Judge every curve from the profiles of its seeds; onsets may differ between seeds, the width may not."""
+    c, s, p = series.y.shape
+    dispersion, freedom = noise
+    cell = _cells(series, fitted, dispersion)
+    live = (series.count > 2) & (cell.rise.reshape(c, s) > 0.25 * _most(cell.rise.reshape(c, s)))
+    threshold = dispersion * student.ppf(0.975, np.round(freedom, 3)) ** 2
+    low, high, best, node = _profile(fitted, live, threshold, coarse)
+    cell_low, cell_high = (_middle(a.reshape(c, s), live) for a in (cell.low, cell.high))
+    width_low, width_high = np.minimum(low, cell_low), np.maximum(high, cell_high)
+    before, after, step = (
+        _middle(a.reshape(c, s).astype(float), live) for a in (cell.before, cell.after, cell.step)
+    )
+    jump = (width_high <= limit.narrow + 1e-9) & (before >= analysis.points_before)
+    jump &= after >= analysis.points_after
+    gradual = (width_low >= limit.broad - 1e-9) & (step < analysis.step_share)
+    code = np.select([jump, gradual], [JUMP, GRADUAL], UNKNOWN)
+    code = np.where(trend.rise_p < RISE_P, code, FLAT)
+    big = (trend.fall_p < FALL_P) & (trend.fall >= analysis.irregular_share * trend.spread)
+    code = np.where(big, np.where(trend.falls_overall, FALLING, NON_MONOTONE), code)
+    code = np.where(series.count.max(axis=1) < 3, UNKNOWN, code)
+    onset, onset_low, onset_high = _onset(fitted, cell, live, threshold, coarse)
+    return Shape(
+        code=code, width=best, width_low=width_low, width_high=width_high,
+        onset=onset, onset_low=onset_low, onset_high=onset_high,
+        admissible=high, admissible_node=node, dispersion=dispersion, freedom=freedom,
+        before=before, after=after, step=step, cell=cell,
+    )  # fmt: skip
+
+
+def _most(a: Floats) -> Floats:
+    return a.max(axis=1, keepdims=True)
+
+
+def _middle(a: Floats, live: Bools) -> Floats:
+    """(C,) median over live seeds (over all where none is live)."""
+    use = live | ~live.any(axis=1, keepdims=True)
+    ordered = np.sort(np.where(use, a, np.inf), axis=1)
+    count = use.sum(axis=1)
+    rows = np.arange(len(a))
+    low, high = ordered[rows, (count - 1) // 2], ordered[rows, count // 2]
+    return np.where(np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), high)
+
+
+def _cells(series: Series, fitted: Fit, dispersion: Floats) -> Cells:
+    c, s, p = series.y.shape
+    one = split(series)
+    tolerance = np.sqrt(one.var[:, 0] * np.repeat(dispersion, s)[:, None])
+    drift = np.where(
+        fitted.coefficients[:, 2] > fitted.coefficients[:, 1], fitted.coefficients[:, 1], 0.0
+    )
+    return cells(one.u[:, 0], one.y[:, 0], one.ok[:, 0], one.weight[:, 0], tolerance, drift)
+
+
+def _profile(
+    fitted: Fit, live: Bools, threshold: Floats, coarse: bool
+) -> tuple[Floats, Floats, Floats, np.ndarray]:
+    """Lowest, highest and best width that the pooled profile admits, and the nodes of the widest."""
+    c, s = live.shape
+    g = grid.nodes(coarse)
+    bins = fitted.by_width.shape[1]
+    use = (live | ~live.any(axis=1, keepdims=True))[..., None]
+    rss = np.where(use, fitted.by_width.reshape(c, s, bins), 0).sum(axis=1)
+    delta = rss - rss.min(axis=1, keepdims=True)
+    node = fitted.width_node.reshape(c, s, bins)
+    width = np.where(np.arange(bins) == bins - 1, DRIFT_WIDTH, g.width[node])
+    width = np.where(use, width, 0).sum(axis=1) / use.sum(axis=1)
+    width = np.maximum.accumulate(width, axis=1)
+    ok = delta <= threshold[:, None]
+    rows = np.arange(c)
+    first, last = ok.argmax(axis=1), bins - 1 - ok[:, ::-1].argmax(axis=1)
+    low = _between(width, delta, threshold, first, np.maximum(first - 1, 0))
+    high = _between(width, delta, threshold, last, np.minimum(last + 1, bins - 1))
+    widest = np.where(last[:, None] == bins - 1, -1, node[rows, :, last])
+    low = np.where(first == 0, 0.0, low)
+    return low, high, width[rows, rss.argmin(axis=1)], widest
+
+
+def _between(
+    width: Floats, delta: Floats, threshold: Floats, inside: np.ndarray, outside: np.ndarray
+) -> Floats:
+    """Where the profile crosses its threshold between an admitted bin and its rejected neighbour."""
+    rows = np.arange(len(width))
+    a, b = delta[rows, inside], delta[rows, outside]
+    gap = np.where(b > a, b - a, 1.0)
+    share = np.where(b > a, np.clip((threshold - a) / gap, 0, 1), 0.0)
+    return width[rows, inside] + share * (width[rows, outside] - width[rows, inside])
+
+
+def _onset(
+    fitted: Fit, cell: Cells, live: Bools, threshold: Floats, coarse: bool
+) -> tuple[Floats, Floats, Floats]:
+    """Half-way point over seeds; interval = profile over midpoints joined with the bracketing points."""
+    c, s = live.shape
+    centres = grid.nodes(coarse).mid_bin_centres
+    delta = fitted.by_mid - fitted.by_mid.min(axis=1, keepdims=True)
+    ok = delta <= np.repeat(threshold, s)[:, None]
+    half = 0.5 * (grid.MID_EDGES[1] - grid.MID_EDGES[0])
+    some = np.isfinite(fitted.by_mid).any(axis=1)
+    low = np.where(some, centres[ok.argmax(axis=1)] - half, cell.bracket_low)
+    high = np.where(
+        some, centres[len(centres) - 1 - ok[:, ::-1].argmax(axis=1)] + half, cell.bracket_high
+    )
+    best = np.where(some, centres[fitted.by_mid.argmin(axis=1)], 0.5 * (low + high))
+    low, high = np.minimum(low, cell.bracket_low), np.maximum(high, cell.bracket_high)
+    best = np.clip(best, low, high)
+    onset, low, high = (_middle(a.reshape(c, s), live) for a in (best, low, high))
+    spread = _spread(best.reshape(c, s), live)
+    return onset, np.minimum(low, onset - spread), np.maximum(high, onset + spread)
+
+
+def _spread(onset: Floats, live: Bools) -> Floats:
+    """Half-width of a 95 % interval of the mean onset over seeds; 0 for one seed."""
+    count = live.sum(axis=1)
+    mean = np.where(live, onset, 0).sum(axis=1) / np.maximum(count, 1)
+    square = np.where(live, (onset - mean[:, None]) ** 2, 0).sum(axis=1)
+    deviation = np.sqrt(square / np.maximum(count - 1, 1))
+    factor = student.ppf(0.975, np.maximum(count - 1, 1)) / np.sqrt(np.maximum(count, 1))
+    return np.where(count > 1, np.minimum(factor, 2.0) * deviation, 0.0)
