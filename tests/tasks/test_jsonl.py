@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +125,27 @@ def test_items_are_the_first_rows_and_are_read_from_disk_when_looked_at(tmp_path
     assert task.source[-1].id == "999"
     assert task.provenance["n"] == 1000
     assert task.provenance["sha256"].startswith("sha256:")
+
+
+def test_a_large_file_costs_a_few_bytes_per_row(tmp_path):
+    rows = 10_000
+    written(
+        tmp_path,
+        *({"question": f"a question of some length, {i}", "target": "x"} for i in range(rows)),
+    )
+    jsonl.read(DATA / "answers.jsonl")
+    tracemalloc.start()
+    read = jsonl.read(tmp_path / "items.jsonl")
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(read) == rows
+    assert kept / rows < 30
+    assert peak / rows < 200
+
+
+def test_items_survive_the_way_to_another_process():
+    task = pickle.loads(pickle.dumps(jsonl.make("choices.jsonl", DATA)))
+    assert list(task.items(None, RNG)) == list(jsonl.make("choices.jsonl", DATA).items(None, RNG))
 
 
 def test_worked_examples_are_never_of_the_same_group_or_kin():

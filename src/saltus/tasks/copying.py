@@ -25,8 +25,6 @@ from saltus.tasks import floors, options
 from saltus.tasks.draws import DEFAULT_ITEMS, Draws, LazyItems, tag
 
 WORDS = tuple(f"t{i}" for i in range(64))
-LENGTH = 48
-"""Tokens of a training text in the zoo."""
 _SLIPS = tuple(0.5**k for k in range(1, 12))
 """Shares of probability that a guesser may keep back for all 64 words."""
 

@@ -1,8 +1,9 @@
 """Random draws for generated items: item i depends on (seed, i) alone, costs microseconds and never changes.
 
-numpy's generators cost some 15 µs to seed and may change between versions; items are made by the million and
-their identity is published. So draws are the bytes of BLAKE2b over (seed, index), and sampling without
-replacement is a keyed permutation, which needs no memory of what was drawn before.
+Seeding a numpy generator alone costs about what making a whole item does here (`benchmarks/tasks.py`), and its
+stream may change between versions, while items are made by the million and their identity is published. So draws
+are the bytes of BLAKE2b over (seed, index), and sampling without replacement is a keyed permutation, which needs
+no memory of what was drawn before.
 """
 
 from __future__ import annotations

@@ -55,6 +55,10 @@ class Rows(Sequence[Item]):
         self._file = os.open(self.path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the file itself."""
+        return read, (self.path, self.kind)
+
     def __len__(self) -> int:
         return len(self.lines)
 

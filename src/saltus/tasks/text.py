@@ -34,7 +34,7 @@ FORMATS: dict[Kind, tuple[str, ...]] = {
 """The formats of each kind, the default first."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TextTask:
     """Items read from somewhere, asked in a style."""
 
