@@ -113,8 +113,8 @@ EVIDENCE = (
     evidence("presence", "Does the score leave its floor?", 0.81, True, "0.92 against a floor of 0.10, q < 0.001"),
     evidence("width_hard", "How wide is the rise of the hard score?", 0.31, True, "at most 0.46 decades, a jump"),
     evidence("surprise", "Was the outcome foreseen from before the onset?", 0.002, True, "p = 0.002 in the soft score"),
-    evidence("twin", "Does the soft score predict the hard jump?", None, None, "too few points between the floor and the onset"),
-    evidence("breakthroughness", "How uneven are the steps (reported, decides nothing)?", 18.2, None, "for comparison with BIG-bench only"),
+    evidence("twin", "Does the soft score predict the hard jump?", None, None, "too few points before the onset"),
+    evidence("breakthroughness", "How uneven are the steps?", 18.2, None, "for comparison with BIG-bench only"),
 )  # fmt: skip
 
 
@@ -352,7 +352,7 @@ def many(n: int, rng: np.random.Generator | None = None) -> list[Finding]:
     """n findings as a large published table gives them: mostly flat, 27 checkpoints, one seed."""
     rng = rng or np.random.default_rng(11)
     xs = [2.0**21 * 1.6**i for i in range(27)]
-    words = ("flat", "flat", "flat", "flat", "unresolved", "smooth", "smooth", "sharp", "artefact", "irregular")  # fmt: skip
+    words = (*["flat"] * 4, "unresolved", "smooth", "smooth", "sharp", "artefact", "irregular")
     found = []
     for i in range(n):
         word = words[i % len(words)]

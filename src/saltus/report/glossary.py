@@ -1,7 +1,7 @@
 """How every number on the page was computed, in words and a formula: the targets of the page's links.
 
-Terms of the finding itself are written here. A check that nobody here knows (a plug-in's) is described by its own question and
-its code, taken from the evidence.
+Terms of the finding itself are written here. A check that nobody here knows (a plug-in's) is described by its
+own question and its code, taken from the evidence.
 """
 
 from __future__ import annotations
@@ -26,72 +26,175 @@ class Term:
 
 
 _TERMS = (
-    Term("verdict", "Verdict",
-         "A word looked up from the facts below it (presence, shapes, predicted, twin, replication, scope, integrity): the first row of "
-         "a fixed table that applies. No score is added up and nothing is tuned per curve.", "verdict = first rule that holds"),
-    Term("weight", "Weight of the verdict",
-         "How often the same word comes out when items, seeds and the fitted noise are resampled and the whole judgement is repeated. "
-         "It is a stability, not a probability of being right.", "times the word came out ÷ resamples"),
-    Term("onset", "Onset",
-         "Where the rise is half done, in raw units of the axis. The interval joins what every curve form that fits about as well says "
-         "with the two measured points around it.", "x at floor + ½ · rise; interval = profile set ∪ bracketing points"),
-    Term("width", "Width",
-         "How much of the axis the rise from 10 % to 90 % takes, in decades on a logarithmic axis. The interval joins the bounds that any "
-         "monotone curve through the points must keep with the profile over several curve forms.",
-         "log₁₀ x(90 %) − log₁₀ x(10 %)"),
-    Term("smoothest", "Smoothest admissible width",
-         "The widest rise that the points still allow: how gradual the truth could be without being contradicted by these data.",
-         "max width over curves whose deviance stays within the 95 % bound of the best"),
-    Term("rise", "Rise", "From where the fitted curve starts to where it ends.", "upper level − lower level"),
-    Term("floor", "Floor",
-         "What an answerer without the skill scores, computed rather than assumed: from untrained points, constant answers, or the best "
-         "guesser that never does the task. Nominal chance (one in so many choices) is kept apart and drawn dotted."),
-    Term("points", "Points, items, seeds",
-         "Measured models on the axis, questions behind each, and independent training runs of the series."),
-    Term("dispersion", "Dispersion",
-         "How many times larger the scatter around the curve is than sampling of the items alone would make it; misfit of the curve counts "
-         "as scatter. One is pure sampling; errors are widened by its root.", "φ = residual variance ÷ binomial variance"),
-    Term("mde", "Minimum detectable effect",
-         "The smallest rise these points and items would have shown in four cases of five. A flat verdict says no more than that "
-         "nothing above this happened.", "(z₁₋α⁄₂ + z₀.₈) · standard error"),
-    Term("p", "p-value",
-         "How often the best smooth curve of these points, simulated with the same items, grid and dispersion, makes a leap at least as "
-         "surprising as the one seen.", "(1 + draws at least as extreme) ÷ (1 + draws)"),
-    Term("q", "q-value",
-         "The p-value corrected for how many curves were looked at, within its family: registered hypotheses are one family, "
-         "everything else is another.", "Benjamini–Hochberg over the family"),
-    Term("false_alarm", "False-alarm rate",
-         "How often a curve without a leap, simulated at this size, is called one by this very procedure; looked up in the calibration "
-         "shipped with the release.", "false calls ÷ simulated smooth and flat curves"),
-    Term("presence", "Presence",
-         "Whether the last points differ from the floor, by a test corrected for the family and by more than a margin.",
-         "q < α and score − floor > margin"),
-    Term("shape", "Shape",
-         "Per score: a jump if, after a fitted drift, the rest of the rise carries most of it within a narrow width; gradual if even the "
-         "lower bound of the width is a good part of the range and no step holds half; otherwise flat, falling, non-monotone or unknown."),
-    Term("surprise", "Predicted, and the forecast",
-         "A curve fitted only to what lies before the first tenth of the rise is carried forward; the outcome is unpredicted "
-         "if it falls outside what that allows. Tested in the soft score where there is one.", "P(outcome at least this high | points before)"),
-    Term("twin", "Twin",
-         "The same answers scored twice: right or wrong (hard), and by how likely or how nearly right (soft). If a monotone map from the soft "
-         "score predicts the hard jump, the leap is in the metric: an artefact.", "hard ≈ monotone(soft), prediction interval over the jump"),
-    Term("replication", "Replication",
-         "How many independent seeds (or series) leap by themselves, whether at the same place, and whether they end as one population or two."),
-    Term("scope", "Scope",
-         "Whether the rise belongs to the skill or to a format, a way of asking, memory of the items, or a shortcut: seen by comparing "
-         "onsets over tasks and scores over conditions."),
-    Term("integrity", "Integrity and guards",
-         "Faults of a harness that look like emergence (mixed precision, stale answers, truncated prompts …) are looked for in the numbers. "
-         "A guard counts only if verdict or onset changes without the suspected points."),
-    Term("localised", "Localised", "Whether a part of the network was shown to carry the behaviour, by removing it."),
-    Term("robustness", "Robustness over conditions",
-         "The same items under a changed wording, number of examples or context, paired item by item with the original.",
-         "mean of (changed − baseline) over pairs"),
-    Term("legacy", "Reported, deciding nothing",
-         "Breakthroughness and linearity of BIG-bench, kept for comparison: on published labels they do no better than a coin."),
-    Term("spark", "Small curves",
-         "Hard score as a line (shares run from 0 to at least one half), soft score fainter on its own scale, onset as a tick; seeds averaged."),
-)  # fmt: skip
+    Term(
+        "verdict",
+        "Verdict",
+        "A word looked up from the facts below it (presence, shapes, predicted, twin, "
+        "replication, scope, integrity): the first row of a fixed table that applies. No "
+        "score is added up and nothing is tuned per curve.",
+        "verdict = first rule that holds",
+    ),
+    Term(
+        "weight",
+        "Weight of the verdict",
+        "How often the same word comes out when items, seeds and the fitted noise are "
+        "resampled and the whole judgement is repeated. It is a stability, not a probability "
+        "of being right.",
+        "times the word came out ÷ resamples",
+    ),
+    Term(
+        "onset",
+        "Onset",
+        "Where the rise is half done, in raw units of the axis. The interval joins what every"
+        " curve form that fits about as well says with the two measured points around it.",
+        "x at floor + ½ · rise; interval = profile set ∪ bracketing points",
+    ),
+    Term(
+        "width",
+        "Width",
+        "How much of the axis the rise from 10 % to 90 % takes, in decades on a logarithmic "
+        "axis. The interval joins the bounds that any monotone curve through the points must "
+        "keep with the profile over several curve forms.",
+        "log₁₀ x(90 %) − log₁₀ x(10 %)",
+    ),
+    Term(
+        "smoothest",
+        "Smoothest admissible width",
+        "The widest rise that the points still allow: how gradual the truth could be without "
+        "being contradicted by these data.",
+        "max width over curves whose deviance stays within the 95 % bound of the best",
+    ),
+    Term(
+        "rise",
+        "Rise",
+        "From where the fitted curve starts to where it ends.",
+        "upper level − lower level",
+    ),
+    Term(
+        "floor",
+        "Floor",
+        "What an answerer without the skill scores, computed rather than assumed: from "
+        "untrained points, constant answers, or the best guesser that never does the task. "
+        "Nominal chance (one in so many choices) is kept apart and drawn dotted.",
+    ),
+    Term(
+        "points",
+        "Points, items, seeds",
+        "Measured models on the axis, questions behind each, and independent training runs of"
+        " the series.",
+    ),
+    Term(
+        "dispersion",
+        "Dispersion",
+        "How many times larger the scatter around the curve is than sampling of the items "
+        "alone would make it; misfit of the curve counts as scatter. One is pure sampling; "
+        "errors are widened by its root.",
+        "φ = residual variance ÷ binomial variance",
+    ),
+    Term(
+        "mde",
+        "Minimum detectable effect",
+        "The smallest rise these points and items would have shown in four cases of five. A "
+        "flat verdict says no more than that nothing above this happened.",
+        "(z₁₋α⁄₂ + z₀.₈) · standard error",
+    ),
+    Term(
+        "p",
+        "p-value",
+        "How often the best smooth curve of these points, simulated with the same items, grid"
+        " and dispersion, makes a leap at least as surprising as the one seen.",
+        "(1 + draws at least as extreme) ÷ (1 + draws)",
+    ),
+    Term(
+        "q",
+        "q-value",
+        "The p-value corrected for how many curves were looked at, within its family: "
+        "registered hypotheses are one family, everything else is another.",
+        "Benjamini–Hochberg over the family",
+    ),
+    Term(
+        "false_alarm",
+        "False-alarm rate",
+        "How often a curve without a leap, simulated at this size, is called one by this very"
+        " procedure; looked up in the calibration shipped with the release.",
+        "false calls ÷ simulated smooth and flat curves",
+    ),
+    Term(
+        "presence",
+        "Presence",
+        "Whether the last points differ from the floor, by a test corrected for the family "
+        "and by more than a margin.",
+        "q < α and score − floor > margin",
+    ),
+    Term(
+        "shape",
+        "Shape",
+        "Per score: a jump if, after a fitted drift, the rest of the rise carries most of it "
+        "within a narrow width; gradual if even the lower bound of the width is a good part "
+        "of the range and no step holds half; otherwise flat, falling, non-monotone or "
+        "unknown.",
+    ),
+    Term(
+        "surprise",
+        "Predicted, and the forecast",
+        "A curve fitted only to what lies before the first tenth of the rise is carried "
+        "forward; the outcome is unpredicted if it falls outside what that allows. Tested in "
+        "the soft score where there is one.",
+        "P(outcome at least this high | points before)",
+    ),
+    Term(
+        "twin",
+        "Twin",
+        "The same answers scored twice: right or wrong (hard), and by how likely or how "
+        "nearly right (soft). If a monotone map from the soft score predicts the hard jump, "
+        "the leap is in the metric: an artefact.",
+        "hard ≈ monotone(soft), prediction interval over the jump",
+    ),
+    Term(
+        "replication",
+        "Replication",
+        "How many independent seeds (or series) leap by themselves, whether at the same "
+        "place, and whether they end as one population or two.",
+    ),
+    Term(
+        "scope",
+        "Scope",
+        "Whether the rise belongs to the skill or to a format, a way of asking, memory of the"
+        " items, or a shortcut: seen by comparing onsets over tasks and scores over "
+        "conditions.",
+    ),
+    Term(
+        "integrity",
+        "Integrity and guards",
+        "Faults of a harness that look like emergence (mixed precision, stale answers, "
+        "truncated prompts …) are looked for in the numbers. A guard counts only if verdict "
+        "or onset changes without the suspected points.",
+    ),
+    Term(
+        "localised",
+        "Localised",
+        "Whether a part of the network was shown to carry the behaviour, by removing it.",
+    ),
+    Term(
+        "robustness",
+        "Robustness over conditions",
+        "The same items under a changed wording, number of examples or context, paired item "
+        "by item with the original.",
+        "mean of (changed − baseline) over pairs",
+    ),
+    Term(
+        "legacy",
+        "Reported, deciding nothing",
+        "Breakthroughness and linearity of BIG-bench, kept for comparison: on published "
+        "labels they do no better than a coin.",
+    ),
+    Term(
+        "spark",
+        "Small curves",
+        "Hard score as a line (shares run from 0 to at least one half), soft score fainter on"
+        " its own scale, onset as a tick; seeds averaged.",
+    ),
+)
 TERMS = {term.key: term for term in _TERMS}
 _ALIASES = {
     "predicted": "surprise", "forecast": "surprise", "shape_hard": "shape", "shape_soft": "shape", "drift": "shape",

@@ -108,7 +108,7 @@ def row(finding: Finding, slugs: Mapping[str, str], numbered: Mapping[str, int])
         "weight": num.percent(finding.verdict_weights.get(finding.verdict)),
         "onset": num.on_axis(finding.onset, finding.axis),
         "span": num.span(finding.onset_low, finding.onset_high, finding.axis) if has_onset else "",
-        "width": num.quantity(finding.width_hard),
+        "width": num.brief(finding.width_hard),
         "q": num.chance(finding.q_value),
         "notes": [numbered[c] for c in finding.caveats if c in numbered],
     }

@@ -1,7 +1,7 @@
 """Numbers as people read them: few digits, units, superscripts; and never a digit more than is known.
 
-Counts use k, M, B, T (thousand, million, billion, trillion), as the field does for tokens and parameters; operations are powers of
-ten. A missing number is an em dash here; its reason stands beside it on the page.
+Counts use k, M, B, T (thousand, million, billion, trillion), as the field does for tokens and parameters;
+operations are powers of ten. A missing number is an em dash here; its reason stands beside it on the page.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from saltus.records import Quantity
 
 NARROW = "\u202f"
+NBSP = "\u00a0"
 MISSING = "—"
 UNITS = {
     "tokens": "tokens",
@@ -38,6 +39,12 @@ def plain(value: float | None, digits: int = 3) -> str:
     if "." in text and size >= 1000:
         text = text.split(".")[0]
     return text.replace("-", "−")
+
+
+def tidy(value: float | None, digits: int = 3) -> str:
+    """plain() without trailing zeros, for a number that stands alone."""
+    text = plain(value, digits)
+    return text.rstrip("0").rstrip(".") if "." in text and "×" not in text else text
 
 
 def power(value: float | None, digits: int = 2) -> str:
@@ -89,7 +96,7 @@ def on_axis(value: float | None, axis: str, *, unit: bool = False, digits: int =
     else:
         text = plain(value, 3)
     name = UNITS.get(axis, "") if unit else ""
-    return f"{text}{NARROW}{name}" if name else text
+    return f"{text}{NBSP}{name}" if name else text
 
 
 def span(low: float | None, high: float | None, axis: str) -> str:
@@ -113,12 +120,20 @@ def _end(value: float | None, otherwise: str) -> str:
     return otherwise if value is None else plain(value, 2)
 
 
+def brief(value: Quantity) -> str:
+    """A quantity without its interval, for a narrow column: 0.31 dec."""
+    if value.value is None:
+        return MISSING
+    unit = {"decades": "dec", "decade": "dec"}.get(value.unit, value.unit)
+    return f"{plain(value.value, 2)}{NBSP}{unit}" if unit else plain(value.value, 2)
+
+
 def quantity(value: Quantity) -> str:
     """0.31 decades [0.12, 0.55]."""
     if value.value is None and value.low is None and value.high is None:
         return MISSING
     head = plain(value.value, 2) if value.value is not None else ""
-    unit = f"{NARROW}{value.unit}" if value.unit and head else ""
+    unit = f"{NBSP}{value.unit}" if value.unit and head else ""
     tail = (
         interval(value.low, value.high) if value.low is not None or value.high is not None else ""
     )

@@ -1,8 +1,8 @@
 """The report: findings and their context as one self-contained HTML file, readable without a network or a script.
 
-A content-security policy lets only the page's own small script run, whatever a model or a user wrote. Known limit: sizes are
-budgets in characters of the parts (see `select.py`); a study document or a list of models is cut where it alone would break
-the three megabytes.
+A content-security policy lets only the page's own small script run, whatever a model or a user wrote. Known
+limit: sizes are budgets in characters of the parts (see `select.py`); a study document or a list of models is
+cut where it alone would break the three megabytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from saltus import __version__
 from saltus.errors import UserError
 from saltus.records import Finding
 from saltus.report import index, select, words
+from saltus.report.answer import answer, untested
 from saltus.report.context import ReportContext, flips_of
 from saltus.report.glossary import glossary
 from saltus.report.provenance import provenance
@@ -101,11 +102,11 @@ def _page(findings: Sequence[Finding], context: ReportContext) -> Line:
         "title": name(context.title or "Did it emerge?"),
         "question": safe(context.question),
         "created": safe(context.created),
-        "answer": [safe(line) for line in words.answer(findings, context)],
+        "answer": [safe(line) for line in answer(findings, context)],
         "locked": safe(context.locked or ""),
         "hypotheses": [_hypothesis(h, slugs) for h in context.hypotheses],
         "deviations": [safe(line) for line in context.deviations],
-        "untested": [safe(line) for line in words.untested(findings, context)],
+        "untested": [safe(line) for line in untested(findings, context)],
         "legend": index.legend(findings),
         "maps": index.maps(findings, slugs),
         "rule": select.rule(len(sections), len(rows), len(findings), safe(context.findings_file)),
@@ -185,7 +186,7 @@ def _hypothesis(hypothesis: Any, slugs: dict[str, str]) -> Line:
 def _robustness(r: Any) -> Line:
     return {
         "task": name(r.task), "series": name(r.series), "condition": name(r.condition), "model": name(r.model),
-        "metric": name(r.metric), "baseline": index.num.plain(r.baseline, 3),
-        "changed": index.num.plain(r.changed, 3), "difference": index.num.quantity(r.difference),
+        "metric": name(r.metric), "baseline": index.num.tidy(r.baseline),
+        "changed": index.num.tidy(r.changed), "difference": index.num.quantity(r.difference),
         "pairs": index.num.MISSING if r.pairs is None else f"{r.pairs:,}", "passed": r.passed, "why": safe(r.why),
     }  # fmt: skip

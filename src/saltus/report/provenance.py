@@ -1,4 +1,4 @@
-"""How the page came about: the study, versions, cost, models, files, guards, failures, calibration, ready to be laid out."""
+"""How the page came about: study, versions, cost, models, files, guards, failures, calibration."""
 
 from __future__ import annotations
 
@@ -92,11 +92,12 @@ def _calibration(calibration: Calibration | None) -> Line | None:
         return None
     found = {word for row in calibration.confusion.values() for word in row}
     words = [word for word in WORDS if word in found] + sorted(found - set(WORDS))
+    alarm, power = calibration.false_alarm, calibration.power
+    about = f" ({safe(calibration.about)})" if calibration.about else ""
     sentence = (
         f"On {calibration.curves:,} simulated curves of known truth, release {safe(calibration.version)} called "
-        f"{num.percent(calibration.false_alarm.value)} {_bounds(calibration.false_alarm.low, calibration.false_alarm.high)}of those without a leap "
-        f"a leap, and found {num.percent(calibration.power.value)} {_bounds(calibration.power.low, calibration.power.high)}of the true ones"
-        f"{f' ({safe(calibration.about)})' if calibration.about else ''}."
+        f"{num.percent(alarm.value)} {_bounds(alarm.low, alarm.high)}of those without a leap a leap, "
+        f"and found {num.percent(power.value)} {_bounds(power.low, power.high)}of the true ones{about}."
     )
     return {
         "sentence": sentence,

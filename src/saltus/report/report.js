@@ -50,7 +50,7 @@
   const input = document.createElement("input");
   input.type = "search";
   label.append(input);
-  const words = [...new Set(rows.map((row) => row.cells[5].textContent.trim()))];
+  const words = [...new Set(rows.map((row) => row.cells[1].textContent.trim()))];
   const hidden = new Set();
   const told = document.createElement("span");
   told.setAttribute("role", "status");
@@ -59,7 +59,7 @@
     const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     rows.forEach((row, i) => {
-      row.hidden = hidden.has(row.cells[5].textContent.trim()) || !wanted.every((w) => texts[i].includes(w));
+      row.hidden = hidden.has(row.cells[1].textContent.trim()) || !wanted.every((w) => texts[i].includes(w));
       shown += !row.hidden;
     });
     told.textContent = `${shown} of ${rows.length} shown`;

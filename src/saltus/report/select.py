@@ -1,9 +1,10 @@
 """Which findings get a full section, so that a page of thousands stays small: a stated rule under a byte budget.
 
-Order: what a hypothesis names, then primary before secondary, then by verdict (leaps first, flat last), then by the size of the rise.
-Full sections go down that order until `FULL_BYTES` are used or `MOST_FULL` are drawn; flat findings get one only in a report
-of at most `FEW` findings, or when a hypothesis names them. Everybody else has a row with a small curve, until `ROW_BYTES` are
-used; the page says how many are left to the machine-readable file.
+Order: what a hypothesis names, then primary before secondary, then by verdict (leaps first, flat last), then by
+the size of the rise. Full sections go down that order until `FULL_BYTES` are used or `MOST_FULL` are drawn;
+flat findings get one only in a report of at most `FEW` findings, or when a hypothesis names them. Everybody
+else has a row with a small curve, until `ROW_BYTES` are used; the page says how many are left to the machine-
+readable file.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from saltus.report.words import WORDS
 MOST_BYTES = 3_000_000
 FULL_BYTES = 1_300_000
 ROW_BYTES = 1_250_000
-MOST_FULL = 60
+MOST_FULL = 40
 FEW = 24
 _ORDER = {word: i for i, word in enumerate(WORDS)}
 
@@ -53,7 +54,8 @@ def rule(full: int, rows: int, total: int, findings_file: str) -> str:
     said = f"{full:,} of {total:,} findings have a section of their own"
     if full < total:
         said += (
-            ": those a hypothesis rests on, then primary before secondary, leaps first, larger rises first, flat ones last; "
+            ": those a hypothesis rests on, then primary before secondary, leaps first, "
+            "larger rises first, flat ones last; "
             f"at most {MOST_FULL} and about {FULL_BYTES / 1e6:.1f} MB"
         )
     said += "."

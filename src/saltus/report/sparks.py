@@ -1,7 +1,7 @@
 """A finding's curve in a few hundred bytes: the small multiples of the index.
 
-Hard twin as a line, soft twin fainter behind it on its own scale, the onset as a tick. Seeds are averaged and at most 24 points
-are drawn: a spark shows a shape, the table beside it holds the numbers.
+Hard twin as a line, soft twin fainter behind it on its own scale, the onset as a tick. Seeds are averaged and
+at most 24 points are drawn: a spark shows a shape, the table beside it holds the numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from saltus.metrics import KNOWN
 from saltus.records import Finding
-from saltus.report.charts import Frame, frame_of
+from saltus.report.frame import Frame, frame_of
 
 WIDE, HIGH = 96, 22
 MOST_POINTS = 24

@@ -1,19 +1,19 @@
 """From a Vega spec to a small static SVG that follows the page's light or dark colours.
 
-vl-convert draws the spec here, without a network. What it draws is made for any viewer: every point its own element with its
-own style. A page with dozens of charts wants the same picture in a tenth of the bytes, so lines of one style become one path,
-round points become the dots of one path, coordinates keep one decimal, and the chart's fixed colours become CSS variables.
-Known limit: only what our charts draw (lines, rules, rectangles, areas, circles, text) is made small; the rest is kept as it is.
+vl-convert draws the spec here, without a network. What it draws is made for any viewer: every point its own
+element with its own style. A page with dozens of charts wants the same picture in a tenth of the bytes, so
+lines of one style become one path, round points become the dots of one path, coordinates keep one decimal, and
+the chart's fixed colours become CSS variables. Known limit: only what our charts draw (lines, rules,
+rectangles, areas, circles, text) is made small; the rest is kept as it is.
 """
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
-
-import altair as alt
 
 from saltus.report.charts import COLOURS
 
@@ -25,15 +25,14 @@ _VARIABLES = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
 _NOTHING = {"opacity": "1", "stroke-dasharray": "1,0", "stroke-width": "1"}
 
 
-def render(chart: Any, *, title: str, about: str, key: str) -> str:
-    """The chart as inline SVG with `title` and `about` read out in its place; ids start with `key`.
+def render(spec: Mapping[str, Any], *, title: str, about: str, key: str) -> str:
+    """The Vega-Lite spec as inline SVG with `title` and `about` read out in its place; ids start with `key`.
 
     Raises ValueError if vl-convert cannot draw the spec.
     """
     import vl_convert
 
-    spec = chart if isinstance(chart, dict) else chart.to_dict(validate=False)
-    drawn = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
+    drawn = vl_convert.vegalite_to_svg(dict(spec), allowed_base_urls=[])
     return shrink(drawn, title=title, about=about, key=key)
 
 
@@ -49,12 +48,6 @@ def shrink(drawn: str, *, title: str, about: str, key: str) -> str:
         f'<title id="{key}-t">{escape(title)}</title><desc id="{key}-d">{escape(about)}</desc>'
         f"{body}</svg>"
     )
-
-
-def spec_of(chart: alt.VConcatChart) -> dict[str, Any]:
-    """The chart's Vega-Lite spec, for whoever wants to draw it again."""
-    spec: dict[str, Any] = chart.to_dict(validate=False)
-    return spec
 
 
 def _tag(element: ET.Element) -> str:

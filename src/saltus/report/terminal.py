@@ -48,7 +48,7 @@ def _line(finding: Finding) -> list[Text]:
     verdict = f"{WORDS[finding.verdict].symbol} {finding.verdict}"
     caveat = finding.caveats[0] if finding.caveats else ""
     plain = [name(finding.series), name(task), name(finding.axis)]
-    numbers = [onset, num.quantity(finding.width_hard), num.chance(finding.q_value),
+    numbers = [onset, num.brief(finding.width_hard), num.chance(finding.q_value),
                num.percent(finding.verdict_weights.get(finding.verdict))]  # fmt: skip
     return [
         *map(Text, plain),

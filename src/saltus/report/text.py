@@ -1,7 +1,7 @@
-"""What models and users said, made safe to look at: invisible characters shown, endless text shortened with what was cut.
+"""What models and users said, made safe to look at: invisible characters shown, endless text cut and the cut counted.
 
-Escaping for HTML is jinja's; this is about characters that escaped text can still deceive with (control and direction
-marks, lone surrogates) and about white space, which decides exact matches and cannot be seen.
+Escaping for HTML is jinja's; this is about characters that escaped text can still deceive with (control and
+direction marks, lone surrogates) and about white space, which decides exact matches and cannot be seen.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ _EDGE = re.compile(r"^ +| +(?=\n|$)|(?<= ) ", re.MULTILINE)
 
 def safe(text: str) -> str:
     """Control, direction and surrogate characters as \\u escapes; everything else as it is."""
-    return "".join(_escaped(c) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") and c not in "\n\t" else c for c in text)  # fmt: skip
+    return "".join(_escaped(c) if _deceives(c) else c for c in text)
+
+
+def _deceives(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co") and character not in "\n\t"
 
 
 def name(text: str) -> str:
@@ -25,7 +29,7 @@ def name(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """A prompt or an answer with its white space: ␣ where a space stands at an edge or next to another, ⇥, ↵ before each line break."""
+    """White space shown: ␣ for a space at an edge or next to another, ⇥, ↵ before each line break."""
     shown = _EDGE.sub(lambda m: "␣" * len(m.group()), safe(shortened(text, MOST_SHOWN)))
     shown = shown.replace("\t", "⇥\t").replace("\n", "↵\n")
     return shown or "(empty)"

@@ -10,16 +10,23 @@ from typing import Any
 
 from saltus.records import Evidence, Finding, Quantity
 from saltus.report import numbers as num
-from saltus.report.charts import finding_chart, frame_of
+from saltus.report.charts import MOST_POINTS, finding_spec, points_of
 from saltus.report.context import ItemFlip, Said
+from saltus.report.frame import frame_of
 from saltus.report.glossary import anchor
-from saltus.report.svg import render, spec_of
+from saltus.report.svg import render
 from saltus.report.text import name, safe, visible
-from saltus.report.words import heading, summary
+from saltus.report.words import described, heading, summary
 
 MOST_DATA_ROWS = 240
 MOST_FLIPS = 6
 SPEC_BYTES = 24_000
+_AXIS_OF_UNIT = {unit: axis for axis, unit in num.UNITS.items() if unit and axis != "loss"} | {
+    "step": "step",
+    "params": "params",
+    "flops": "flops",
+    "FLOPs": "flops",
+}
 
 Line = dict[str, Any]
 
@@ -35,8 +42,8 @@ def view_of(
     """Everything a section shows. `slug` is the section's id on its page."""
     title = name(heading(finding))
     drawn = frame_of(finding) is not None
-    chart = finding_chart(finding) if drawn else None
-    told = safe(summary(finding))
+    spec = finding_spec(finding) if drawn else None
+    alternative = safe(described(finding))
     return {
         "slug": slug,
         "heading": title,
@@ -47,10 +54,10 @@ def view_of(
         "axis": name(finding.axis),
         "verdict": finding.verdict,
         "weight": _weight(finding),
-        "summary": told,
-        "chart": render(chart, title=title, about=told, key=slug) if chart is not None else "",
+        "summary": safe(summary(finding)),
+        "chart": render(spec, title=title, about=alternative, key=slug) if spec is not None else "",
         "why_no_chart": "No chart: " + safe(finding.reasons.get("curve", "no point is stored with this finding")) + ".",
-        "spec": _spec(spec_of(chart)) if chart is not None and with_spec else "",
+        "spec": _spec(spec) if spec is not None and with_spec else "",
         "key": _key(finding),
         "chart_notes": [safe(line) for line in _chart_notes(finding)],
         "numbers": _numbers(finding),
@@ -89,7 +96,8 @@ def _key(finding: Finding) -> list[tuple[str, str]]:
     parts = [("hard", "hard score")]
     if any(s.get("soft") for s in curve.get("seeds", ())):
         parts.append(("soft", "soft score"))
-    parts.append(("seed", "one line per seed, bars: uncertainty"))
+    crowded = max(len(points_of(finding, channel)) for channel in ("hard", "soft")) > MOST_POINTS
+    parts.append(("seed", "one line per seed" + ("" if crowded else ", bars: uncertainty")))
     if curve.get("fit"):
         parts.append(("fit", "fitted"))
     if (curve.get("smoothest") or {}).get("hard"):
@@ -161,13 +169,13 @@ def _count(n: int | None) -> str:
 def _quantity(label: str, where: str, value: Quantity, why: str | None = None) -> Line:
     if value.value is None and value.low is None and value.high is None:
         return _number(label, where, num.MISSING, value.why or why)
-    axis = {"tokens": "tokens", "steps": "step", "step": "step", "FLOP": "flops", "parameters": "params"}.get(value.unit)  # fmt: skip
+    axis = _AXIS_OF_UNIT.get(value.unit)
     if axis and value.value is not None:
         between = (
             f"between {num.span(value.low, value.high, axis)}" if value.low is not None else ""
         )
         return _number(label, where, num.on_axis(value.value, axis, unit=True), between)
-    head = num.plain(value.value, 2) + (f"{num.NARROW}{value.unit}" if value.unit else "")
+    head = num.plain(value.value, 2) + (f"{num.NBSP}{value.unit}" if value.unit else "")
     bounds = num.interval(value.low, value.high) if value.low is not None or value.high is not None else ""  # fmt: skip
     return _number(label, where, head, bounds or value.why)
 
@@ -175,9 +183,13 @@ def _quantity(label: str, where: str, value: Quantity, why: str | None = None) -
 def _forecast(finding: Finding) -> list[Line]:
     if finding.forecast is None:
         return []
-    simple = {k: v for k, v in finding.forecast.items() if isinstance(v, (int, float, str)) and not isinstance(v, bool)}  # fmt: skip
+    simple = {
+        key: value
+        for key, value in finding.forecast.items()
+        if isinstance(value, (int, float, str)) and not isinstance(value, bool)
+    }
     told = ", ".join(
-        f"{key.replace('_', ' ')} {num.plain(v, 3) if isinstance(v, (int, float)) else v}"
+        f"{key.replace('_', ' ')} {num.tidy(v) if isinstance(v, (int, float)) else v}"
         for key, v in simple.items()
     )
     return [_number("Forecast before the onset", "surprise", told or num.MISSING)] if told else []
@@ -203,8 +215,8 @@ def _facts(finding: Finding) -> list[Line]:
 
 
 def _evidence(e: Evidence) -> Line:
-    value = e.value if isinstance(e.value, str) else num.plain(e.value, 3)
-    unit = f"{num.NARROW}{e.unit}" if e.unit and not isinstance(e.value, str) and e.value is not None else ""  # fmt: skip
+    value = e.value if isinstance(e.value, str) else num.tidy(e.value)
+    unit = f"{num.NBSP}{e.unit}" if e.unit and not isinstance(e.value, str) and e.value is not None else ""  # fmt: skip
     known = e.low is not None or e.high is not None
     return {
         "question": safe(e.question or e.name),

@@ -1,49 +1,65 @@
-"""Plain language: what a verdict means, what a finding says in one sentence, and the page's answer in three.
+"""Plain language: what a verdict means, and what one finding says in a few sentences.
 
-Sentences are made from the findings alone, so they cannot say more than the findings do. Known limit: English only.
+Sentences are made from the findings alone, so they cannot say more than the findings do. Known limit: English
+only.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from saltus.records import Finding, Verdict
-from saltus.report.context import Hypothesis, ReportContext
-from saltus.report.numbers import on_axis, percent, plain, span
+from saltus.report.numbers import on_axis, plain, span
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A verdict's symbol for terminals, its short name in a sentence, and its meaning."""
+    """A verdict's symbol for terminals, how a sentence says it of one curve and of several, its meaning."""
 
     symbol: str
-    plural: str
-    """ "3 …" in a sentence."""
+    one: str
+    many: str
     meaning: str
 
 
 WORDS: dict[Verdict, Word] = {
-    "transition": Word("⇈", "leap, in every way it was looked at",
-                       "A leap in the model itself, in both scores, at the same place in most seeds."),
-    "sharp": Word("↑", "leap, without replication",
-                  "A leap that was not foreseeable from before it; too few seeds or scores to call it a transition."),
-    "bound": Word("⊓", "leap in one format or way of asking only",
-                  "A leap shared by unrelated skills in one format: the format was acquired, not the skills."),
-    "artefact": Word("≈", "leap only in the metric",
-                     "The hard score leaps, but a smooth score of the same answers predicts the leap."),
-    "smooth": Word("↗", "rise gradually", "Gradual in every score: growth, no leap."),
-    "split": Word("Y", "leap in some seeds and not in others",
-                  "Two populations at the end: chance decides which runs acquire it."),
-    "irregular": Word("∿", "fall or go up and down",
-                      "Falls, or rises and falls again, by more than noise."),
-    "flat": Word("–", "do not rise above what no skill scores",
-                 "Nothing above the floor, though a rise large enough to matter would have been seen."),
-    "unresolved": Word("?", "cannot be settled with these data",
-                       "The data cannot tell. The finding says what would settle it."),
-    "defective": Word("✗", "rest on faulty numbers",
-                      "A fault of the measurement changes the verdict; the numbers are not to be used."),
+    "transition": Word(
+        "⇈", "leaps", "leap", "A leap in the model itself, in both scores, at the same place in most seeds."
+    ),
+    "sharp": Word(
+        "↑", "leaps", "leap",
+        "A leap that was not foreseeable from before it, with too few seeds or scores to call it a transition.",
+    ),
+    "bound": Word(
+        "⊓", "leaps in one format or way of asking only", "leap in one format or way of asking only",
+        "A leap shared by unrelated skills in one format: the format was acquired, not the skills.",
+    ),
+    "artefact": Word(
+        "≈", "only seems to leap, because of its metric", "only seem to leap, because of their metric",
+        "The hard score leaps, but a smooth score of the same answers predicts the leap.",
+    ),
+    "smooth": Word("↗", "rises gradually", "rise gradually", "Gradual in every score: growth, no leap."),
+    "split": Word(
+        "Y", "leaps in some training runs and not in others", "leap in some training runs and not in others",
+        "Two populations at the end: chance decides which runs acquire it.",
+    ),
+    "irregular": Word(
+        "∿", "falls, or rises and falls", "fall, or rise and fall",
+        "Falls, or rises and falls again, by more than noise.",
+    ),
+    "flat": Word(
+        "–", "stays where no skill scores", "stay where no skill scores",
+        "Nothing above the floor, though a rise large enough to matter would have been seen.",
+    ),
+    "unresolved": Word(
+        "?", "cannot be settled with these data", "cannot be settled with these data",
+        "The data cannot tell. The finding says what would settle it.",
+    ),
+    "defective": Word(
+        "✗", "rests on faulty numbers", "rest on faulty numbers",
+        "A fault of the measurement changes the verdict; the numbers are not to be used.",
+    ),
 }  # fmt: skip
 """In the order in which a page shows them."""
 
@@ -52,8 +68,6 @@ OUTCOMES = {
     "refuted": ("✗", "refuted"),
     "undecided": ("?", "undecided"),
 }
-LEAPS = ("transition", "sharp")
-NAMED_AT_MOST = 3
 _FIELD_WORDS = {
     "absent": "the skill is absent",
     "below_floor": "only the soft score moves; the hard score is at its floor",
@@ -75,21 +89,27 @@ def heading(finding: Finding) -> str:
     return f"{where(finding)}, along {finding.axis}"
 
 
+def described(finding: Finding) -> str:
+    """The text alternative of a finding's chart: what it is about, and its summary."""
+    return f"{heading(finding)}: {summary(finding)}"
+
+
 def summary(finding: Finding) -> str:
-    """One finding in plain sentences; also the text alternative of its chart."""
+    """One finding in plain sentences."""
     hard = finding.metric_hard or "the hard score"
-    said = [f"{heading(finding)}: {WORDS[finding.verdict].meaning}"]
+    said = [WORDS[finding.verdict].meaning]
     ends = _ends(finding)
     if ends is not None and finding.presence == "present":
         said.append(
-            f"{hard} goes from {plain(ends[0], 2)} to {plain(ends[1], 2)}{_onset(finding)}."
+            f"Its {hard} goes from {plain(ends[0], 2)} to {plain(ends[1], 2)}{_onset(finding)}."
         )
     elif ends is not None:
-        said.append(f"{hard} ends at {plain(ends[1], 2)}; {_FIELD_WORDS[finding.presence]}.")
+        said.append(f"Its {hard} ends at {plain(ends[1], 2)}; {_FIELD_WORDS[finding.presence]}.")
     if finding.floor is not None:
         said.append(f"An answerer without the skill scores {plain(finding.floor, 2)}.")
     said.append(_soft(finding))
-    said.append(f"{finding.n_points} points, {finding.n_seeds} {'seed' if finding.n_seeds == 1 else 'seeds'}.")  # fmt: skip
+    seeds = "one seed" if finding.n_seeds == 1 else f"{finding.n_seeds} seeds"
+    said.append(f"{finding.n_points} points, {seeds}.")
     return " ".join(said)
 
 
@@ -131,109 +151,7 @@ def _soft(finding: Finding) -> str:
     return f"The soft score {soft} {shape[finding.shape_soft]}{said[finding.twin]}."
 
 
-def answer(findings: Sequence[Finding], context: ReportContext) -> list[str]:
-    """The page's answer: what was found, what became of what was registered, how far to trust it."""
-    judged = [f for f in findings if f.primary and f.slice is None]
-    return [_found(judged), _registered(context.hypotheses), _trust(judged, context)]
-
-
-def _found(judged: Sequence[Finding]) -> str:
-    if not judged:
-        return "Nothing could be judged: there is no finding."
-    tally = Counter(f.verdict for f in judged)
-    parts = [
-        f"{tally[word]} {WORDS[word].plural}{_names(judged, word)}" for word in WORDS if tally[word]
-    ]
-    curves = "the one curve" if len(judged) == 1 else f"the {len(judged):,} curves"
-    return f"Of {curves} judged, {listed(parts)}."
-
-
-def _names(judged: Sequence[Finding], word: Verdict) -> str:
-    """Which curves leapt, where they are few enough to name."""
-    found = [f for f in judged if f.verdict == word]
-    if word not in (*LEAPS, "artefact", "bound", "split") or len(found) > NAMED_AT_MOST:
-        return ""
-    return f" ({'; '.join(heading(f) for f in found)})"
-
-
-def _registered(hypotheses: Sequence[Hypothesis]) -> str:
-    if not hypotheses:
-        return "No hypothesis was registered in advance, so all of this is exploration: it suggests, and does not confirm."
-    parts = []
-    for outcome, (_, word) in OUTCOMES.items():
-        ids = [h.id for h in hypotheses if h.outcome == outcome]
-        if ids:
-            parts.append(
-                f"{len(ids)} {'was' if len(ids) == 1 else 'were'} {word} ({', '.join(ids)})"
-            )
-    return f"Of {len(hypotheses)} {_plural('hypothesis', len(hypotheses))} registered in advance, {listed(parts)}."
-
-
-def _trust(judged: Sequence[Finding], context: ReportContext) -> str:
-    parts = []
-    leaps = [f for f in judged if f.verdict in LEAPS]
-    rates = [f.false_alarm_rate for f in leaps if f.false_alarm_rate is not None]
-    if rates:
-        parts.append(
-            f"about {percent(max(rates))} of curves like these without a leap would be called one by mistake"
-        )
-    elif leaps:
-        parts.append("how often this procedure calls a leap by mistake at this size is not known")
-    single = sum(f.n_seeds < 2 for f in judged)
-    if single:
-        parts.append(f"{_all_of(single, len(judged))} on one training run only")
-    twinless = sum(f.twin == "missing" for f in judged)
-    if twinless:
-        parts.append(
-            f"{_all_of(twinless, len(judged))} without a soft score, so a fault of the metric cannot be excluded"
-        )
-    fired = sum(any(g.fired for g in f.guards) for f in judged)
-    if fired:
-        parts.append(f"{fired} show signs of a faulty measurement")
-    if not parts:
-        parts.append("every curve has several training runs and both scores, and no guard fired")
-    return f"How far to trust it: {listed(parts)}."
-
-
-def _all_of(some: int, whole: int) -> str:
-    if some == whole:
-        return "the one curve rests" if whole == 1 else "every curve rests"
-    return f"{some:,} of {whole:,} curves rest"
-
-
-def untested(findings: Sequence[Finding], context: ReportContext) -> list[str]:
-    """What no finding here can speak about, from the caller and from the findings themselves."""
-    said = list(context.not_tested)
-    judged = [f for f in findings if f.primary]
-    if not judged:
-        return said
-    if all(f.condition == "baseline" for f in judged):
-        said.append("Other wordings, examples or contexts: every question was asked in one way.")
-    if all(f.n_seeds < 2 for f in judged):
-        said.append("Replication: no series has a second training run.")
-    axes = {f.axis for f in judged}
-    if "loss" not in axes:
-        said.append("Whether the same holds along the loss: no curve has it as its axis.")
-    if all(f.localised is None for f in judged):
-        said.append(
-            "Which part of the network carries a behaviour: nothing was removed or patched."
-        )
-    if all(f.scope == "unknown" for f in judged):
-        said.append(
-            "Whether a rise is the skill, memory of the items, or a shortcut: no fresh or perturbed twins were compared."
-        )
-    said.append("Anything beyond the last point of each series, and anything between two points.")
-    return said
-
-
 def listed(parts: Iterable[str]) -> str:
-    """a; b; and c — with commas where no part has one."""
+    """a, b and c."""
     items = list(parts)
-    if len(items) < 2:
-        return "".join(items)
-    mark = "; " if any("," in item or ";" in item for item in items) else ", "
-    return f"{mark.join(items[:-1])}{mark.rstrip() if mark == '; ' else ''} and {items[-1]}"
-
-
-def _plural(word: str, n: int) -> str:
-    return word if n == 1 else {"hypothesis": "hypotheses"}.get(word, word + "s")
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
