@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ class View:
     untrained: pl.DataFrame
     """The same for untrained points, without a place."""
 
+    @cached_property
     def points(self) -> pl.DataFrame:
         """Each trained point once, however many curves it is in."""
         return self.trained.unique("pid", maintain_order=True)
@@ -105,7 +107,7 @@ def _disagree(column: str, what: str) -> Callable[[View], pl.DataFrame]:
 
 def _shots(view: View) -> pl.DataFrame:
     """Equal numbers under different shots, and sources whose path names other shots than the row."""
-    points = view.points()
+    points = view.points
     lies = points.filter("lies").select(
         "pid", pl.format("its source names another number of shots than {}", "n_shot").alias("why")
     )
@@ -121,15 +123,15 @@ def _shots(view: View) -> pl.DataFrame:
         "step",
         "flops",
     ]
-    rows = points.filter(pl.col("n_shot").is_not_null()).with_columns(
-        shots=pl.col("n_shot").cast(pl.Int64)
-    )
-    own = [*place, "pid", "y", "value", "n", "role", "shots"]
+    whole = pl.col("n_shot").is_not_null() & pl.col("slice").is_null()
+    rows = points.filter(whole).with_columns(shots=pl.col("n_shot").cast(pl.Int64))
+    own = [*place, "pid", "y", "value", "n", "role", "shots", "series_label"]
+    other = ("pid", "y", "shots", "series_label")
     both = rows.select(own).join(
-        rows.select(*place, *[pl.col(c).alias(f"{c}_b") for c in ("pid", "y", "shots")]),
-        on=place, nulls_equal=True,
-    ).filter(pl.col("shots") < pl.col("shots_b"))  # fmt: skip
-    by = ["series", "run", "seed", "shots", "shots_b"]
+        rows.select(*place, *[pl.col(c).alias(f"{c}_b") for c in other]), on=place, nulls_equal=True
+    )
+    both = both.filter(pl.col("shots") < pl.col("shots_b"))
+    by = ["series_label", "series_label_b", "run", "seed", "shots", "shots_b"]
     weighed = weigh(both.with_columns(same=pl.col("y") == pl.col("y_b")), by)
     guilty = weighed.filter((pl.col("share") > 0.5) & (pl.col("log_p") < DECIDED_ADJACENT))
     why = pl.format(
@@ -142,7 +144,7 @@ def _shots(view: View) -> pl.DataFrame:
 
 def _stale(view: View) -> pl.DataFrame:
     """Two checkpoints of a run with the same numbers to the last digit, after it left its untrained state."""
-    pairs = equal_pairs(view.points())
+    pairs = equal_pairs(view.points)
     limit = pl.when("adjacent").then(DECIDED_ADJACENT).otherwise(DECIDED_APART)
     guilty = pairs.filter((pl.col("share") > 0.5) & (pl.col("log_p") < limit) & pl.col("moved"))
     why = pl.format(
@@ -212,12 +214,12 @@ def _contradicting(view: View) -> pl.DataFrame:
         "readings",
         pl.col("spread").round_sig_figs(2),
     )
-    return view.points().filter(pl.col("spread") > 0).select("pid", why.alias("why"))
+    return view.points.filter(pl.col("spread") > 0).select("pid", why.alias("why"))
 
 
 def _truncated(view: View) -> pl.DataFrame:
     """Prompts that were cut to fit, where a column says so."""
-    cut = view.points().filter(pl.col("truncated") > 0)
+    cut = view.points.filter(pl.col("truncated") > 0)
     return cut.select("pid", pl.format("{} of the prompts were cut", "truncated").alias("why"))
 
 
@@ -225,7 +227,7 @@ def _white_space(view: View) -> pl.DataFrame:
     """Exact match that changes when white space is stripped: 15 of 17 models once scored exactly 0 for that."""
     names = pl.col("metric").cast(pl.String)
     base = names.str.replace("_stripped", "", literal=True)
-    rows = view.points().filter(names.str.starts_with("exact_match")).with_columns(
+    rows = view.points.filter(names.str.starts_with("exact_match")).with_columns(
         kind=base, stripped=names != base
     )  # fmt: skip
     place = [
@@ -255,7 +257,7 @@ def _white_space(view: View) -> pl.DataFrame:
 
 
 def _off_menu(view: View) -> pl.DataFrame:
-    many = view.points().filter(pl.col("off_menu") > 0.05)
+    many = view.points.filter(pl.col("off_menu") > 0.05)
     return many.select(
         "pid", pl.format("{} of the answers are none of the choices", "off_menu").alias("why")
     )
@@ -323,7 +325,7 @@ def _flops(view: View) -> pl.DataFrame:
 
 def _bos(view: View) -> pl.DataFrame:
     """A beginning-of-sequence token that is missing or doubled, where a column says so."""
-    bad = view.points().filter(
+    bad = view.points.filter(
         pl.col("bos").str.to_lowercase().is_in(["missing", "double", "doubled"])
     )
     return bad.select("pid", pl.format("beginning-of-sequence token: {}", "bos").alias("why"))

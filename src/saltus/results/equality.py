@@ -58,8 +58,9 @@ def equal_pairs(points: pl.DataFrame) -> pl.DataFrame:
     change next to nothing. `pids` are the later points whose number equals the earlier one.
     """
     run = ["series_label", "run", "seed"]
-    rows = points.filter("within").with_columns(at=pl.coalesce("tokens", "step", "flops"))
-    rows = rows.filter(pl.col("at").is_not_null())
+    rows = points.filter(pl.col("within") & pl.col("slice").is_null())
+    rows = rows.with_columns(at=pl.coalesce("tokens", "step", "flops"))
+    rows = rows.filter(pl.col("at").is_not_null() & (pl.col("value") != 0) & (pl.col("value") != 1))
     grid = (
         rows.select(*run, "at")
         .unique()
@@ -73,21 +74,24 @@ def equal_pairs(points: pl.DataFrame) -> pl.DataFrame:
         on=[*cell, "y"], nulls_equal=True,
     ).filter(pl.col("k_earlier") < pl.col("k"))  # fmt: skip
     pair = [*run, "k_earlier", "k"]
-    several = equal.group_by(pair).agg(pl.len().alias("agreements"), pl.col("earlier").first())
+    cells = rows.group_by(*run, "k").agg(pl.len().alias("cells"))
+    several = (
+        equal.group_by(pair)
+        .agg(pl.len().alias("agreements"), pl.col("earlier").first())
+        .join(cells, on=[*run, "k"], nulls_equal=True)
+        .filter(pl.col("agreements") > 0.3 * pl.col("cells"))
+    )
     compared = (
         rows.select(columns)
-        .join(several, on=[*run, "k"], nulls_equal=True)
+        .join(several.drop("cells"), on=[*run, "k"], nulls_equal=True)
         .join(
             rows.select(*cell, pl.col("k").alias("k_earlier"), pl.col("y").alias("y_earlier")),
             on=[*cell, "k_earlier"], nulls_equal=True,
         )
         .with_columns(same=pl.col("y") == pl.col("y_earlier"))
     )  # fmt: skip
-    later = (
-        compared.filter("same")
-        .group_by(pair)
-        .agg(pl.col("pid").alias("pids"), pl.col("earlier").first())
-    )
+    same = compared.filter("same").group_by(pair)
+    later = same.agg(pl.col("pid").alias("pids"), pl.col("earlier").first())
     return (
         weigh(compared, pair)
         .join(later, on=pair, nulls_equal=True)
