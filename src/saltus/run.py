@@ -16,11 +16,14 @@ from typing import Any
 
 from saltus import plugins
 from saltus.executors import Executor, Share, here
+from saltus.hashing import canonical
 from saltus.hosts import host
 from saltus.models.base import Model
 from saltus.pool import Pool, Tally, reason
 from saltus.records import ModelRef
 from saltus.store import Store, Writer
+from saltus.store.contents import ref_key
+from saltus.store.log import without_secrets
 from saltus.store.place import StoreError
 from saltus.store.writer import CommitPolicy
 from saltus.tasks.base import Task
@@ -247,11 +250,22 @@ def refusals(model: Model, tasks: Sequence[Task]) -> list[tuple[str, str]]:
 
 
 def _record_model(session: _Session, model: Model, refused: list[tuple[str, str]]) -> None:
+    """Writes the model down unless the store says the same of it already and no gap came after."""
     session.writer.begin(model.identity)
-    session.writer.record("model", {
-        "identity": model.identity, "ref": model.ref, "describe": model.describe(),
-        "study_id": session.study.study_id,
-    })  # fmt: skip
+    study_id, describe = session.study.study_id, canonical(without_secrets(model.describe()))
+    found = session.store.contents()
+    mine = ref_key(model.ref)
+    last = next((m for m in reversed(found.models) if ref_key(m.ref) == mine), None)
+    gap = any(ref_key(g.ref) == mine and (last is None or g.time >= last.time) for g in found.gaps)
+    same = last is not None and (
+        (last.identity, last.study_id, canonical(last.describe))
+        == (model.identity, study_id, describe)
+    )  # fmt: skip
+    if gap or not same:
+        session.writer.record("model", {
+            "identity": model.identity, "ref": model.ref, "describe": model.describe(),
+            "study_id": study_id,
+        })  # fmt: skip
     for task, why in refused:
         _record_gap(session, model.ref, task, "refused", why)
 

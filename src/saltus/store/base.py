@@ -26,7 +26,7 @@ from saltus.errors import UserError
 from saltus.records import Answer
 from saltus.store.contents import Contents, StoredFile, contents
 from saltus.store.digests import Digests
-from saltus.store.log import read_logs
+from saltus.store.log import LogReader
 from saltus.store.place import Place, StoreError
 from saltus.store.rows import SCHEMAS, answers_from
 
@@ -59,6 +59,7 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         """Raises UserError where the path is something else."""
         self.place = Place(path)
+        self._logs = LogReader(self.place)
         self._marked = False
         self._check()
 
@@ -71,7 +72,7 @@ class Store:
 
     def contents(self) -> Contents:
         """What the logs say now."""
-        return contents(read_logs(self.place)[0])
+        return contents(self._logs.read()[0])
 
     def answers_count(self) -> int:
         """Answers and failures in all segments; more than 0 means that looking came first."""
@@ -89,7 +90,7 @@ class Store:
             table = self.read(file, ["ask_id", "state"])
             ids = table.filter(pc.not_equal(table["state"], "failed"))["ask_id"]
             complete += b"".join(ids.to_pylist())
-        return Known(Digests(bytes(answered)), Digests(bytes(complete)))
+        return Known(Digests(answered), Digests(complete))
 
     def item_digests(self) -> Digests:
         """All items stored, for whatever model."""
@@ -97,7 +98,7 @@ class Store:
         for file in self.contents().files("items"):
             column = self.read(file, ["item_hash"])["item_hash"]
             packed += bytes.fromhex("".join(pc.utf8_slice_codeunits(column, 7, 39).to_pylist()))
-        return Digests(bytes(packed))
+        return Digests(packed)
 
     def fetch(self, model: str, keys: Iterable[str]) -> dict[str, Answer]:
         """Those of the answers that are stored and no failures."""

@@ -6,51 +6,55 @@ they are cut from: over 10⁷ members an accidental match has probability below 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 WIDTH = 16
 _RECENT = 32_768
+_BLOCK = 262_144
+"""Merging goes on up to this many, so that no merge needs much memory."""
 
 
 class Digests:
     """Add, and ask for many at once. Members are bytes of length 16."""
 
-    def __init__(self, packed: bytes = b"") -> None:
-        """packed: digests one after the other, in any order."""
-        self._sorted = np.unique(_split(packed))
+    def __init__(self, packed: bytearray | None = None) -> None:
+        """packed: digests one after the other, in any order; it is taken over and must not be used again."""
+        self._blocks: list[NDArray[np.bytes_]] = []
         self._recent: set[bytes] = set()
-
-    def __len__(self) -> int:
-        return len(self._sorted) + len(self._recent)
+        if packed:
+            block = _split(packed)
+            block.sort()
+            self._blocks.append(block)
 
     def add(self, digest: bytes) -> None:
-        """Adds one that is not yet a member."""
         self._recent.add(digest)
-        if len(self._recent) >= _RECENT:
-            merged = np.concatenate([self._sorted, _split(b"".join(self._recent))])
-            merged.sort()
-            self._sorted = merged
-            self._recent = set()
+        if len(self._recent) < _RECENT:
+            return
+        block = _split(bytearray(b"".join(self._recent)))
+        self._recent = set()
+        if self._blocks and len(self._blocks[-1]) + len(block) <= _BLOCK:
+            block = np.concatenate([self._blocks.pop(), block])
+        block.sort()
+        self._blocks.append(block)
 
     def __contains__(self, digest: bytes) -> bool:
-        return digest in self._recent or self.holds([digest])[0]
+        return self.holds([digest])[0]
 
     def holds(self, digests: Sequence[bytes]) -> list[bool]:
         """Per digest: is it a member?"""
-        found = self._search(digests) if len(self._sorted) and digests else [False] * len(digests)
-        if self._recent:
-            found = [f or d in self._recent for f, d in zip(found, digests, strict=True)]
-        return found
-
-    def _search(self, digests: Sequence[bytes]) -> list[bool]:
+        found = [digest in self._recent for digest in digests]
+        if not digests or not self._blocks:
+            return found
         wanted = _split(b"".join(digests))
-        at = np.searchsorted(self._sorted, wanted)
-        at[at == len(self._sorted)] = 0
-        found: list[bool] = (self._sorted[at] == wanted).tolist()
-        return found
+        hits = np.array(found)
+        for block in self._blocks:
+            at = np.minimum(np.searchsorted(block, wanted), len(block) - 1)
+            hits |= block[at] == wanted
+        held: list[bool] = hits.tolist()
+        return held
 
 
 def key_digest(key: str) -> bytes:
@@ -58,10 +62,6 @@ def key_digest(key: str) -> bytes:
     return bytes.fromhex(key[:32]) if key[6:7] != ":" else bytes.fromhex(key[7:39])
 
 
-def pack_keys(keys: Iterable[str]) -> bytes:
-    return b"".join(key_digest(key) for key in keys)
-
-
-def _split(packed: bytes) -> NDArray[np.bytes_]:
+def _split(packed: bytes | bytearray) -> NDArray[np.bytes_]:
     # numpy pads and strips trailing zero bytes of `S` alike, so fixed-width comparison stays exact.
     return np.frombuffer(packed, dtype=f"S{WIDTH}")

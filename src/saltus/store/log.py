@@ -15,8 +15,8 @@ import platform
 import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from saltus.hashing import canonical
@@ -81,52 +81,69 @@ def without_secrets(value: Any) -> Any:
     return _USERINFO.sub("", value) if isinstance(value, str) and "://" in value else value
 
 
-def read_logs(place: Place) -> tuple[list[Line], list[Break]]:
-    """Every line of every log, oldest first, and every place where a chain does not hold.
+class LogReader:
+    """Reads all logs of a store, and on a second reading only what was appended since."""
 
-    A broken chain is reported, not obeyed: its lines are still read, since the segments carry hashes of their own.
-    """
-    lines: list[Line] = []
-    breaks: list[Break] = []
-    for writer, raw in _raw_logs(place).items():
-        good, bad = _check_chain(writer, raw)
-        lines += good
-        breaks += bad
-    return sorted(lines, key=lambda line: (line.time, line.writer, line.n)), breaks
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._chains: dict[str, _Chain] = {}
+
+    def read(self) -> tuple[list[Line], list[Break]]:
+        """Every line of every log, oldest first, and every place where a chain does not hold.
+
+        A broken chain is reported, not obeyed: its lines are still read, since segments carry hashes of their own.
+        """
+        for name in self._place.names("log"):
+            parts = name.split("/")
+            if len(parts) == 2 and name.endswith(".jsonl"):
+                self._read_file(name, self._chain(parts[1].removesuffix(".jsonl")))
+            elif len(parts) == 3 and name.endswith(".json"):
+                chain = self._chain(parts[1])
+                if int(parts[2].removesuffix(".json")) >= chain.seen:
+                    chain.take(self._place.read(name))
+                    chain.seen += 1
+        lines = [line for chain in self._chains.values() for line in chain.lines]
+        breaks = [b for chain in self._chains.values() for b in (*chain.breaks, *chain.torn)]
+        return sorted(lines, key=lambda line: (line.time, line.writer, line.n)), breaks
+
+    def _chain(self, writer: str) -> _Chain:
+        return self._chains.setdefault(writer, _Chain(writer))
+
+    def _read_file(self, name: str, chain: _Chain) -> None:
+        """Takes the whole lines after those seen; what follows the last newline was cut off by a kill."""
+        if self._place.size(name) == chain.seen:
+            return
+        *whole, rest = self._place.read(name)[chain.seen :].split(b"\n")
+        for piece in whole:
+            chain.take(piece)
+            chain.seen += len(piece) + 1
+        where = f"log/{chain.writer} line {chain.pieces + 1}"
+        chain.torn = (Break(where, "cut off", torn=True),) if rest else ()
 
 
-def _raw_logs(place: Place) -> dict[str, list[bytes]]:
-    logs: dict[str, list[bytes]] = {}
-    for name in place.names("log"):
-        parts = name.split("/")
-        if len(parts) == 2 and name.endswith(".jsonl"):
-            logs[parts[1].removesuffix(".jsonl")] = place.read(name).split(b"\n")
-        elif len(parts) == 3 and name.endswith(".json"):
-            logs.setdefault(parts[1], []).append(place.read(name))
-    # A log on a disk ends with a newline, so its last piece is empty unless it was cut off.
-    return logs
+@dataclass(slots=True)
+class _Chain:
+    """How far one log was read."""
 
+    writer: str
+    seen: int = 0
+    """Bytes of a file, or objects."""
+    pieces: int = 0
+    prev: str = ""
+    lines: list[Line] = field(default_factory=list)
+    breaks: list[Break] = field(default_factory=list)
+    torn: tuple[Break, ...] = ()
 
-def _check_chain(writer: str, raw: Iterable[bytes]) -> tuple[list[Line], list[Break]]:
-    lines: list[Line] = []
-    breaks: list[Break] = []
-    pieces = list(raw)
-    if pieces and not pieces[-1]:
-        pieces.pop()
-        torn_at = -1
-    else:
-        torn_at = len(pieces) - 1
-    prev = ""
-    for i, piece in enumerate(pieces):
-        where = f"log/{writer} line {i + 1}"
+    def take(self, piece: bytes) -> None:
+        where = f"log/{self.writer} line {self.pieces + 1}"
         try:
             body = json.loads(piece)
-            line = Line(writer, int(body["n"]), str(body["kind"]), float(body["time"]), body)
+            line = Line(self.writer, int(body["n"]), str(body["kind"]), float(body["time"]), body)
         except (ValueError, KeyError, TypeError):
-            breaks.append(Break(where, "unreadable", torn=i == torn_at))
-            continue
-        if body.get("prev") != prev or line.n != i:
-            breaks.append(Break(where, "does not follow the line before it"))
-        lines.append(line)
-        prev = line_hash(piece)
-    return lines, breaks
+            self.breaks.append(Break(where, "unreadable"))
+        else:
+            if body.get("prev") != self.prev or line.n != self.pieces:
+                self.breaks.append(Break(where, "does not follow the line before it"))
+            self.lines.append(line)
+        self.prev = line_hash(piece)
+        self.pieces += 1

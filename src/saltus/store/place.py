@@ -53,6 +53,12 @@ class Place:
             return (self.local / name).exists()
         return bool(self.fs.exists(f"{self.root}/{name}".rstrip("/")))
 
+    def size(self, name: str) -> int:
+        """Bytes of a file. Raises FileNotFoundError where there is none."""
+        if self.local is not None:
+            return (self.local / name).stat().st_size
+        return int(self.fs.size(f"{self.root}/{name}"))
+
     def names(self, folder: str = "") -> list[str]:
         """Every file under folder, relative to the root, sorted; none where the folder is absent."""
         if self.local is not None:

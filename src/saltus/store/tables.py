@@ -20,7 +20,7 @@ import polars as pl
 from saltus.metrics import KNOWN
 from saltus.results.table import COLUMNS, schema
 from saltus.store.base import Store
-from saltus.store.contents import Contents, ModelRecord, ref_key
+from saltus.store.contents import Contents, Gap, ModelRecord, ref_key
 from saltus.store.floors import floors
 from saltus.store.scores import Scorer, missing_rows
 from saltus.store.selection import (
@@ -63,8 +63,13 @@ def results(store: Store, what: Any, *, rescore: bool = False) -> pl.LazyFrame:
     """One row per number; models that could not be asked are rows without one."""
     source = _source(store, what, rescore)
     rows = _means(_with_items(source).collect()).join(_item_sets(source.asks), on=_ASK, how="left")
-    rows = rows.with_columns(item_id=pl.lit(None, pl.String))
-    known = _dressed(source, rows.lazy())
+    rows = rows.join(_early_ends(source), on="model", how="left").with_columns(
+        missing=pl.concat_str("missing", "_early", separator="; ", ignore_nulls=True).replace(
+            "", None
+        ),
+        item_id=pl.lit(None, pl.String),
+    )
+    known = _dressed(source, rows.drop("_early").lazy())
     gaps = _gap_rows(source)
     return pl.concat([known, gaps.lazy()], how="diagonal") if gaps.height else known
 
@@ -204,17 +209,30 @@ def _in_schema(source: _Source, rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.select(*columns, *(name for name in present if name not in COLUMNS))
 
 
+def _standing_gaps(source: _Source) -> list[tuple[Gap, str | None]]:
+    """Gaps that no later run of the model has closed, with the model's identity where it was opened."""
+    opened = {ref_key(m.ref): m for m in source.models}
+    found = [(g, opened.get(ref_key(g.ref))) for g in gaps_of(source.found, source.asked.study_id)]
+    return [(g, m.identity if m else None) for g, m in found if m is None or m.time <= g.time]
+
+
+def _early_ends(source: _Source) -> pl.DataFrame:
+    """Why a model was not asked everything, to stand beside what it was asked."""
+    rows = [
+        (identity, f"its run ended early: {gap.why}")
+        for gap, identity in _standing_gaps(source)
+        if identity is not None and gap.task is None
+    ]
+    schema = {"model": pl.String, "_early": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row").unique("model", keep="last")
+
+
 def _gap_rows(source: _Source) -> pl.DataFrame:
     """Rows without a value for what a model was never asked, with the reason its last run gave."""
-    opened = {ref_key(m.ref): m for m in source.models}
     there = set(source.asks.select("model", "task", "condition").unique().iter_rows())
     conditions = sorted(source.asked.conditions or {"baseline"})
     rows: list[pl.DataFrame] = []
-    for gap in gaps_of(source.found, source.asked.study_id):
-        model = opened.get(ref_key(gap.ref))
-        if model is not None and model.time > gap.time:
-            continue  # a later run opened it and met no such thing
-        identity = model.identity if model is not None else None
+    for gap, identity in _standing_gaps(source):
         wanted = [
             {"task": task.name, "condition": condition, "metric": metric, "role": role}
             for task, condition in itertools.product(source.asked.tasks, conditions)

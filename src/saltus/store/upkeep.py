@@ -14,14 +14,14 @@ from saltus.hashing import content_hash
 from saltus.store.base import Problem, Store
 from saltus.store.contents import Contents, Segment, StoredFile, contents
 from saltus.store.digests import Digests, key_digest
-from saltus.store.log import LogWriter, read_logs
+from saltus.store.log import LogReader, LogWriter
 from saltus.store.rows import SCHEMAS, item_from_json
 from saltus.store.writer import put_table
 
 
 def verify(store: Store) -> list[Problem]:
     """Every chain, file, row count and item hash, and whether every ask has its item and answers."""
-    lines, breaks = read_logs(store.place)
+    lines, breaks = LogReader(store.place).read()
     found = contents(lines)
     problems = [Problem(b.where, b.what, "torn" if b.torn else "damage") for b in breaks]
     sound: dict[str, pa.Table] = {}
@@ -36,7 +36,7 @@ def verify(store: Store) -> list[Problem]:
                     items += b"".join(key_digest(h) for h in table["item_hash"].to_pylist())
                 elif table is not None:
                     sound[file.name] = table.select(_LINKS[kind])
-    present = Digests(bytes(items))
+    present = Digests(items)
     for model in sorted({s.model for s in found.segments}):
         problems += _links(found, model, sound, present)
     return problems + [Problem(name, "no log names it", "stray") for name in strays(store)]
@@ -142,17 +142,17 @@ def _links(
             table = sound[file.name].to_pydict()
             rows = zip(table["key"], table["error"], strict=True)
             keys += b"".join(key_digest(key) for key, error in rows if error is None)
-    answered = Digests(bytes(keys))
+    answered = Digests(keys)
     for file in found.files("asks", model):
         if file.name not in sound:
             continue
-        lost = homeless = 0
-        for row in sound[file.name].to_pylist():
-            if row["state"] == "done":
-                lost += not all(answered.holds([key_digest(k) for k in row["keys"]]))
-            if row["item_hash"] is not None:
-                homeless += key_digest(row["item_hash"]) not in items
+        asks = sound[file.name].to_pydict()
+        done = (k for k, s in zip(asks["keys"], asks["state"], strict=True) if s == "done")
+        wanted = [key_digest(key) for some in done for key in some]
+        lost = answered.holds(wanted).count(False)
+        hashes = [key_digest(h) for h in asks["item_hash"] if h is not None]
+        homeless = items.holds(hashes).count(False)
         if lost:
-            yield Problem(file.name, f"{lost} asks whose answers are not there")
+            yield Problem(file.name, f"{lost} answers that its asks name are not there")
         if homeless:
-            yield Problem(file.name, f"{homeless} asks whose item is not there")
+            yield Problem(file.name, f"{homeless} items that its asks name are not there")
