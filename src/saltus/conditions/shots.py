@@ -58,8 +58,7 @@ class ShotOrder(Leveled):
     def apply(self, item: Item, task: Task, rng: np.random.Generator) -> Item | NotApplicable:
         n = len(item.demos)
         if n < 2:
-            return NotApplicable(
-                why=f"{n or 'no'} worked example{'' if n == 1 else 's'} have no other order; cross it with shots"
-            )
+            found = "one worked example has" if n else "no worked examples have"
+            return NotApplicable(why=f"{found} no other order; cross it with shots")
         order = rng.permutation(n) if self.level else range(n)
         return changed(item, "shot-order", demos=tuple(item.demos[i] for i in order))

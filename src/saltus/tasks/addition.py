@@ -131,7 +131,7 @@ class Addition:
             floors.frequency_logprob([t[k : k + 1] for t in targets], 10) for k in range(length)
         ]
         known = [s for s in soft if s is not None]
-        nominal = 1 / (2 * 10**self.digits - 1)
+        nominal = 1 / (2 * 10 ** (length - 1) - 1)
         return floors.best(
             guessers, over, nominal=nominal, soft=math.fsum(known) / length if known else None,
             why_no_soft=None if known else "fewer than two items",

@@ -1,16 +1,17 @@
 """Floors: what an answerer without the skill scores, computed from the items themselves.
 
 Nominal chance is not what skill-less answerers reach (an untrained Pythia scores .53 on PIQA and .21 on SciQ), so
-simple guessers are let loose on the items and the best one is the floor. A guesser that learns from answers
-(the commonest one, say) learns on one half of the items and guesses on the other, so that luck with small
+simple guessers are let loose on the items and the best one is the floor. What is learnt from the items (which
+answer is commonest, which guesser is best) is learnt on other items than it is scored on, so that luck with small
 numbers does not pass for a floor.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from saltus.records import Floor, Item
@@ -20,42 +21,67 @@ MOST = 20_000
 
 
 def looked_at(items: Sequence[Item]) -> tuple[list[Item], str]:
-    """The items a floor is computed over, and how to call them in its source."""
+    """The items a floor is computed over, and how to call them in its source.
+
+    In an order fixed by their ids alone, so that neither sorted nor alternating items bias what is learnt.
+    """
     chosen = list(islice(items, MOST))
-    return chosen, f"these {len(chosen)} items" if len(chosen) == len(
-        items
-    ) else f"the first {MOST} items"
+    every = len(chosen) == len(items)
+    chosen.sort(key=lambda item: hashlib.blake2b(item.id.encode(), digest_size=8).digest())
+    return chosen, f"these {len(chosen)} items" if every else f"the first {MOST} items"
 
 
 def best(guessers: Mapping[str, Sequence[float]], over: str, *, nominal: float | None = None,
          soft: float | None = None, why_no_soft: str | None = None) -> Floor:  # fmt: skip
-    """The floor set by the guesser with the highest mean score; each sequence is one score per item."""
-    means = {name: math.fsum(scores) / len(scores) for name, scores in guessers.items() if scores}
-    if not means:
+    """The floor set by the best guesser; each sequence is one score per item.
+
+    The best is chosen on one half of the items and counted on the other, both ways: the highest of several equally
+    good ones would lie above all of them by luck.
+    """
+    names = [name for name, scores in guessers.items() if len(scores)]
+    if not names:
         return Floor(value=nominal or 0.0, source="no items: nominal chance", nominal=nominal,
                      soft=soft, why_no_soft=why_no_soft)  # fmt: skip
-    name = max(means, key=lambda n: means[n])
-    value, n = means[name], len(guessers[name])
-    spread = math.fsum((s - value) ** 2 for s in guessers[name]) / max(1, n - 1)
+    n = len(guessers[names[0]])
+    chosen = [_best_of(guessers, names, half) for half in (1, 0)]
+    crossed = [guessers[chosen[i % 2]][i] for i in range(n)]
+    value = math.fsum(crossed) / n
+    spread = math.fsum((score - value) ** 2 for score in crossed) / max(1, n - 1)
+    named = " or ".join(dict.fromkeys(chosen))
     return Floor(
-        value=value, source=f"best trivial guesser over {over}: {name}", stderr=math.sqrt(spread / n),
+        value=value, source=f"best trivial guesser over {over}: {named}", stderr=math.sqrt(spread / n),
         nominal=nominal, soft=soft, why_no_soft=why_no_soft,
     )  # fmt: skip
 
 
+def _best_of(guessers: Mapping[str, Sequence[float]], names: Sequence[str], half: int) -> str:
+    """The guesser with the highest score on every second item, from the one numbered half."""
+    return max(names, key=lambda name: math.fsum(guessers[name][half::2]))
+
+
 def commonest(rights: Sequence[Sequence[Hashable]]) -> list[float]:
-    """Score per item, given its right answers, of always giving what is right most often in the other half.
+    """Score per item, given its right answers, of always giving what is right most often among others.
 
     Ties are broken at random, in expectation.
     """
     scores = [0.0] * len(rights)
-    for mine, other in ((0, 1), (1, 0)):
-        counts = Counter(answer for right in rights[other::2] for answer in right)
+    for mine, others in _folds(len(rights)):
+        counts = Counter(answer for i in others for answer in rights[i])
         top = max(counts.values(), default=0)
         tied = {answer for answer, count in counts.items() if count == top}
-        for i in range(mine, len(rights), 2):
+        for i in mine:
             scores[i] = len(tied.intersection(rights[i])) / len(tied) if tied else 0.0
     return scores
+
+
+def _folds(n: int) -> Iterator[tuple[range, range]]:
+    """(items to score, items to learn from): four quarters, each learning from the other one of its own half.
+
+    So that the half on which `best` chooses a guesser tells nothing of the half on which it counts it.
+    """
+    for half in (0, 1):
+        for quarter in (0, 2):
+            yield range(half + quarter, n, 4), range(half + 2 - quarter, n, 4)
 
 
 def of_choices(items: Sequence[Item]) -> Floor:
@@ -92,9 +118,9 @@ def _share(item: Item, values: Sequence[float]) -> float:
 
 def _familiar(items: Sequence[Item], texts: Sequence[Sequence[str]]) -> list[float]:
     scores = [0.0] * len(items)
-    for mine, other in ((0, 1), (1, 0)):
-        counts = Counter(text for right in texts[other::2] for text in right)
-        for i in range(mine, len(items), 2):
+    for mine, others in _folds(len(items)):
+        counts = Counter(text for i in others for text in texts[i])
+        for i in mine:
             scores[i] = _share(items[i], [counts[c] for c in items[i].choices])
     return scores
 
