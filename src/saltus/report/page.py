@@ -97,7 +97,8 @@ def _page(findings: Sequence[Finding], context: ReportContext) -> Line:
     ordered = select.ordered(findings, named)
     sections, slugs = _sections(ordered, named, context)
     kept, numbered, left = index.notes(findings)
-    rows = _rows(ordered, slugs, numbered)
+    room = select.MOST_BYTES - select.OTHER_BYTES - sum(map(_size, sections))
+    rows = _rows(ordered, slugs, numbered, room)
     return {
         "title": name(context.title or "Did it emerge?"),
         "question": safe(context.question),
@@ -126,8 +127,7 @@ def _sections(
     ordered: Sequence[Finding], named: frozenset[str], context: ReportContext
 ) -> tuple[list[Markup], dict[str, str]]:
     """The full sections that fit the budget, and the id of each by finding."""
-    wanting = [f for f in ordered if select.wants_full(f, len(ordered), named)]
-    wanting = wanting[: select.MOST_FULL]
+    wanting = select.in_full(ordered, named)
     small = len(wanting)
     macro = environment().get_template("finding.html.jinja").module.section  # type: ignore[attr-defined]
     sections: list[Markup] = []
@@ -143,7 +143,7 @@ def _sections(
             findings_file=context.findings_file,
         )
         html = macro(trusted(view), True, small <= OPEN_UP_TO)
-        used += len(html.encode("utf-8", "backslashreplace"))
+        used += _size(html)
         if used > select.FULL_BYTES:
             break
         sections.append(html)
@@ -157,18 +157,23 @@ def trusted(view: Line) -> Line:
 
 
 def _rows(
-    ordered: Sequence[Finding], slugs: dict[str, str], numbered: dict[str, int]
-) -> list[Line]:
-    rows: list[Line] = []
-    used = 0
+    ordered: Sequence[Finding], slugs: dict[str, str], numbered: dict[str, int], room: int
+) -> list[Markup]:
+    """Index rows in order, while they fit."""
+    macro = environment().get_template("finding.html.jinja").module.row  # type: ignore[attr-defined]
+    rows: list[Markup] = []
     for finding in ordered:
         line = index.row(finding, slugs, numbered)
-        line["spark"] = Markup(line["spark"])
-        used += 290 + sum(len(str(value).encode("utf-8", "replace")) for value in line.values())
-        if used > select.ROW_BYTES:
+        html = macro(line | {"spark": Markup(line["spark"])})
+        room -= _size(html)
+        if room < 0:
             break
-        rows.append(line)
+        rows.append(html)
     return rows
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "backslashreplace"))
 
 
 def _hypothesis(hypothesis: Any, slugs: dict[str, str]) -> Line:

@@ -1,29 +1,33 @@
 """Which findings get a full section, so that a page of thousands stays small: a stated rule under a byte budget.
 
-Order: what a hypothesis names, then primary before secondary, then by verdict (leaps first, flat last), then by
-the size of the rise. Full sections go down that order until `FULL_BYTES` are used or `MOST_FULL` are drawn;
-flat findings get one only in a report of at most `FEW` findings, or when a hypothesis names them. Everybody
-else has a row with a small curve, until `ROW_BYTES` are used; the page says how many are left to the machine-
-readable file.
+The index goes by: what a hypothesis rests on, primary before secondary, whole before slices, verdict (leaps first,
+flat last), baseline before changed conditions, larger rises first. Full sections are given in turn to the next finding
+of each verdict in that order, so that leaps and artefacts are both shown, until `FULL_BYTES` are used or `MOST_FULL` are
+drawn; flat findings get one only in a report of at most `FEW` findings, or when a hypothesis rests on them. Everybody
+else has a row with a small curve, while `MOST_BYTES` less `OTHER_BYTES` last; the page says how many are left to the
+machine-readable file.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import chain, zip_longest
 
 from saltus.records import Finding
 from saltus.report.words import WORDS
 
 MOST_BYTES = 3_000_000
 FULL_BYTES = 1_300_000
-ROW_BYTES = 1_250_000
+OTHER_BYTES = 500_000
+"""Kept free for everything that is neither a section nor a row: models, files, the study, the glossary."""
 MOST_FULL = 40
 FEW = 24
 _ORDER = {word: i for i, word in enumerate(WORDS)}
 
 
 def ordered(findings: Sequence[Finding], named: frozenset[str] = frozenset()) -> list[Finding]:
-    """Findings in the order of the page; `named` are the ids a hypothesis rests on."""
+    """Findings in the order of the index; `named` are the ids a hypothesis rests on."""
 
     def rank(finding: Finding) -> tuple[object, ...]:
         rise = finding.rise.value
@@ -42,11 +46,22 @@ def ordered(findings: Sequence[Finding], named: frozenset[str] = frozenset()) ->
     return sorted(findings, key=rank)
 
 
-def wants_full(finding: Finding, total: int, named: frozenset[str] = frozenset()) -> bool:
-    """Whether a finding gets a full section if the budget reaches it."""
-    if finding.finding_id in named or total <= FEW:
-        return True
-    return finding.verdict != "flat"
+def in_full(in_order: Sequence[Finding], named: frozenset[str] = frozenset()) -> list[Finding]:
+    """Who gets a full section if the bytes allow, in the order of the page."""
+    if len(in_order) <= FEW:
+        return list(in_order)
+    first = [f for f in in_order if f.finding_id in named]
+    rest = [f for f in in_order if f.finding_id not in named and f.verdict != "flat"]
+    chosen = first
+    for primary in (True, False):
+        by_word: dict[str, list[Finding]] = defaultdict(list)
+        for finding in rest:
+            if finding.primary is primary:
+                by_word[finding.verdict].append(finding)
+        turns = chain.from_iterable(zip_longest(*by_word.values()))
+        chosen = [*chosen, *(f for f in turns if f is not None)]
+    kept = {f.finding_id for f in chosen[:MOST_FULL]}
+    return [f for f in in_order if f.finding_id in kept]
 
 
 def rule(full: int, rows: int, total: int, findings_file: str) -> str:
@@ -54,9 +69,8 @@ def rule(full: int, rows: int, total: int, findings_file: str) -> str:
     said = f"{full:,} of {total:,} findings have a section of their own"
     if full < total:
         said += (
-            ": those a hypothesis rests on, then primary before secondary, leaps first, "
-            "larger rises first, flat ones last; "
-            f"at most {MOST_FULL} and about {FULL_BYTES / 1e6:.1f} MB"
+            ": those a hypothesis rests on, then primary before secondary, each verdict but flat in turn, "
+            f"larger rises first; at most {MOST_FULL} and about {FULL_BYTES / 1e6:.1f} MB"
         )
     said += "."
     if rows < total:

@@ -1,7 +1,7 @@
 """A finding's curve in a few hundred bytes: the small multiples of the index.
 
 Hard twin as a line, soft twin fainter behind it on its own scale, the onset as a tick. Seeds are averaged and
-at most 24 points are drawn: a spark shows a shape, the table beside it holds the numbers.
+at most 20 points are drawn: a spark shows a shape, the table beside it holds the numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from saltus.records import Finding
 from saltus.report.frame import Frame, frame_of
 
 WIDE, HIGH = 96, 22
-MOST_POINTS = 24
+MOST_POINTS = 20
 LEAST_RANGE = 0.5
 """A share (accuracy and the like) is drawn on at least this range from 0, so that noise does not look like a rise."""
 
