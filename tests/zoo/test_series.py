@@ -41,8 +41,8 @@ def test_induction_tokenizer_reads_the_words_of_copying(trained) -> None:
     assert tokenizer("t3 t17 t5")["input_ids"] == [3, 17, 5]
     assert tokenizer("t3 t17 t5 t63")["input_ids"] == [3, 17, 5, 63]
     assert tokenizer.decode([3, 63]) == "t3 t63"
-    with pytest.raises(Exception, match="UNK"):
-        tokenizer("t3 t64")
+    assert tokenizer("t3 t64")["input_ids"] == [3, 64]
+    assert AutoModelForCausalLM.from_pretrained(trained).config.vocab_size == 64
 
 
 def test_induction_texts_repeat_with_their_period() -> None:

@@ -84,7 +84,9 @@ def test_a_killed_run_goes_on_to_the_same_end(course, step, tmp_path) -> None:
     train(course, 0, tmp_path / "killed")
     assert weights(tmp_path / "whole") == weights(tmp_path / "killed")
     assert cards(tmp_path / "whole") == cards(tmp_path / "killed")
-    assert all(f.stat().st_mtime_ns == at for f, at in done.items()), "a checkpoint was written twice"
+    assert all(f.stat().st_mtime_ns == at for f, at in done.items()), (
+        "a checkpoint was written twice"
+    )
 
 
 def test_a_kill_between_checkpoint_and_resume_state_is_mended(tmp_path, monkeypatch) -> None:
@@ -104,7 +106,9 @@ def test_a_kill_between_checkpoint_and_resume_state_is_mended(tmp_path, monkeypa
     assert cards(tmp_path / "whole") == cards(tmp_path / "killed")
 
 
-def test_a_kill_while_a_checkpoint_is_written_leaves_none_of_that_name(tmp_path, monkeypatch) -> None:
+def test_a_kill_while_a_checkpoint_is_written_leaves_none_of_that_name(
+    tmp_path, monkeypatch
+) -> None:
     def die(*args):
         raise Killed
 
@@ -151,7 +155,9 @@ def test_the_card_tells_where_on_every_axis_a_checkpoint_lies(tmp_path) -> None:
     assert card["params"] == 2 * 64 * 16 + 2 * (4 * 16 * 16 + 2 * 16) + 16
     assert card["recipe"]["width"] == 16
     assert cards(tmp_path)["step-0"]["batch_loss"] is None
-    assert cards(tmp_path)["step-0"]["loss"] == pytest.approx(4.16, abs=0.05)  # ln 64: knows nothing
+    assert cards(tmp_path)["step-0"]["loss"] == pytest.approx(
+        4.16, abs=0.05
+    )  # ln 64: knows nothing
 
 
 def test_training_leaves_torch_as_it_was(tmp_path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 EVALUATION = 512
-SCHEDULE = Schedule(steps=2000, points=24, rate=2e-3, batch=64, decay="linear")
+SCHEDULE = Schedule(steps=1600, points=24, rate=2.5e-3, batch=64, warmup=800, decay="linear")
 PLUS, EQUALS = tokens.CHARACTERS.index("+"), tokens.CHARACTERS.index("=")
 
 
@@ -25,7 +25,7 @@ class Addition:
 
     name: str = "addition"
     digits: int = 3
-    spread: float = 0.7
+    spread: float = 0.5
     """Digit d of an operand is drawn with weight (d + 1)^-spread: 0 is every digit alike."""
     layers: int = 2
     width: int = 64

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 SCHEDULE = Schedule(
-    steps=700, points=26, rate=3e-3, batch=1392, weight_decay=3.0, warmup=10, clip=None
+    steps=600, points=24, rate=3e-3, batch=1392, weight_decay=4.0, warmup=10, clip=None
 )
 LENGTH = 4
 """`12 + 40 =`; the answer is the fifth token."""
@@ -40,6 +40,7 @@ class Grokking:
     split_seed: int = 0
     width: int = 128
     heads: int = 4
+    embedding_range: float = 0.3
     schedule: Schedule = SCHEDULE
 
     def __post_init__(self) -> None:
@@ -61,6 +62,7 @@ class Grokking:
                 intermediate_size=4 * self.width,
                 num_attention_heads=self.heads,
                 max_position_embeddings=LENGTH + 1,
+                embedding_range=self.embedding_range,
             )
         )
 

@@ -27,6 +27,8 @@ class PlainConfig(PreTrainedConfig):
     num_attention_heads: int = 4
     num_hidden_layers: int = 1
     max_position_embeddings: int = 16
+    embedding_range: float = 0.3
+    """Standard deviation of fresh embeddings; large ones make memorising easy and so delay generalising."""
 
 
 class PlainForCausalLM(PreTrainedModel):
@@ -52,11 +54,11 @@ class PlainForCausalLM(PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Normal with standard deviation 1/√inputs, for embeddings 1/√width."""
+        """Normal with standard deviation 1/√inputs; embeddings as the config says."""
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
         elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
+            nn.init.normal_(module.weight, std=self.config.embedding_range)
 
     def forward(
         self,

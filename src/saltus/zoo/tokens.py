@@ -1,9 +1,9 @@
 """The zoo's tokenizers, and the text formats its series are trained on. Tasks render text; these turn it into ids.
 
 copying (`words`)
-    Tokens are the words `t0` … `t63`, separated by single spaces; no BOS, no EOS, no pad: the vocabulary is exactly
-    64. A training text is a random sequence of period P (8–24) repeated to 48 tokens. Prompt: the first k tokens of
-    such a sequence (k > P), e.g. `t3 t17 t5 t3 t17`; target: the next one, `t5`, asked as ` t5`.
+    Tokens are the words `t0` … `t63`, separated by single spaces; no BOS, no EOS, no pad: the network's vocabulary
+    is exactly 64. A training text is a random sequence of period P (8–24) repeated to 48 tokens. Prompt: the first
+    k tokens of such a sequence (k > P), e.g. `t3 t17 t5 t3 t17`; target: the next one, `t5`, asked as ` t5`.
 
 addition (`characters`)
     Every character is a token: `0`–`9`, `+`, `=`, then `<eos>` (end and pad) and `<unk>`. Operands are padded with
@@ -14,8 +14,8 @@ modular addition (`residues`)
     Every number 0 … p−1 is one word, besides `+`, `=` and `<unk>`: prompt `12 + 40 =`, target `52`, asked as ` 52`.
 
 All split on white space or on characters before any look-up, so prompt + continuation always encodes to the ids
-of the prompt followed by those of the continuation. `words` has no `<unk>`: an unknown word there is an
-error from the tokenizers library, not a silent substitution.
+of the prompt followed by those of the continuation. The `<unk>` of `words` is id 64, which the network does not
+have: a prompt with an unknown word cannot be asked and is stored as a failure that says so.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def residue_names(p: int) -> tuple[str, ...]:
 
 def words(n: int = 64) -> PreTrainedTokenizerFast:
     """One token per word `t0` … `t{n-1}`."""
-    return _tokenizer(word_names(n), by_character=False)
+    return _tokenizer((*word_names(n), UNK), by_character=False)
 
 
 def characters() -> PreTrainedTokenizerFast:
@@ -66,9 +66,7 @@ def _tokenizer(names: tuple[str, ...], *, by_character: bool) -> PreTrainedToken
         tokenizer.decoder = decoders.Fuse()
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    special = {}
-    if UNK in vocabulary:
-        special["unk_token"] = UNK
+    special = {"unk_token": UNK}
     if EOS in vocabulary:
         special |= {"eos_token": EOS, "pad_token": EOS}
     return PreTrainedTokenizerFast(
