@@ -69,6 +69,10 @@ def test_a_plain_folder_is_its_checkpoints_or_itself(tmp_path: Path, tiny: Tiny)
     assert alone.coords["params"] == 39_072
     assert "step" not in alone.coords
     assert alone.series == "llama"
+    shutil.copytree(tiny("llama"), tmp_path / "run/checkpoint-5")
+    (one,) = listed(tmp_path, "run/checkpoint-5")
+    assert (one.coords["step"], one.series) == (5, "run")
+    assert listed(tmp_path, "run")[0].coords == one.coords
 
 
 def test_a_new_checkpoint_is_simply_one_more(tmp_path: Path) -> None:

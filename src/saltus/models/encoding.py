@@ -72,8 +72,9 @@ class Encoder:
         )
 
     def pieces(self, ids: tuple[int, ...]) -> list[str]:
-        """Each token as the vocabulary spells it."""
-        return [str(piece) for piece in self.tokenizer.convert_ids_to_tokens(list(ids))]
+        """Each token as text, with the usual spellings of a space and a line break written out."""
+        spelled = self.tokenizer.convert_ids_to_tokens(list(ids))
+        return [str(p).replace("Ġ", " ").replace("▁", " ").replace("Ċ", "\n") for p in spelled]
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -85,6 +86,7 @@ class Encoder:
             "eos": {"id": self.eos, "token": self.tokenizer.eos_token, "tokenizer_appends": list(self.own_suffix)},
             "pad": {"id": self.tokenizer.pad_token_id, "token": self.tokenizer.pad_token},
             "template": {"policy": self.ask.template, "has_one": self.chats, "applied": self.templated},
+            "unk": {"id": self.tokenizer.unk_token_id},
             "tokenizer": {
                 "class": type(self.tokenizer).__name__, "size": len(self.tokenizer),
                 "hash": tokenizer_hash(self.folder), "folder": str(self.folder),

@@ -92,8 +92,15 @@ def _find(root: Path, rest: str, file: SeriesFile | None) -> list[_Found]:
         children = [_Found(folder, captured) for folder, captured in _walk(root, pattern, {})]
         if children:
             return children
-    whole = (root / "config.json").is_file() or any(root.glob("*.safetensors"))
-    return [_Found(root)] if whole else []
+    if not (root / "config.json").is_file() and not any(root.glob("*.safetensors")):
+        return []
+    return [_Found(root, _named_step(root))]
+
+
+def _named_step(root: Path) -> dict[str, str]:
+    """What the name of one checkpoint's folder captures: `out/checkpoint-500` is step 500."""
+    captures = (patterns.match(pattern, root.resolve().name) for pattern in CHILDREN)
+    return next((c for c in captures if c), {})
 
 
 def _walk(
@@ -118,12 +125,7 @@ def _walk(
 def _ref(
     one: _Found, entry: SeriesEntry, base: Path, root: Path, file: SeriesFile | None
 ) -> ModelRef:
-    series = (
-        entry.series
-        or (file.series if file else None)
-        or patterns.label(entry.source)
-        or root.resolve().name
-    )
+    series = entry.series or (file.series if file else None) or _label(entry.source, root)
     derived: dict[str, str] = {}
     coords: dict[str, float | str] = {"model": _model_name(one.captured, series)}
     params = _params(one.folder)
@@ -148,6 +150,12 @@ def _ref(
     return ModelRef(
         adapter="dir", location=location, series=series, coords=coords | stated, recipe=recipe
     )
+
+
+def _label(source: str, root: Path) -> str:
+    if patterns.has_holes(source):
+        return patterns.label(source) or root.resolve().name
+    return (root.resolve().parent if _named_step(root) else root.resolve()).name
 
 
 def _model_name(captured: Mapping[str, str], series: str) -> str:

@@ -116,6 +116,10 @@ class TransformersModel:
                 tokens_in=len(row.prompt), tokens_out=len(row.ids), seconds=row.seconds,
             )  # fmt: skip
 
+    def pieces(self, ids: tuple[int, ...]) -> list[str]:
+        """Each token as text, for people to read."""
+        return self.encoder.pieces(ids)
+
     def describe(self) -> Mapping[str, Any]:
         """Provenance. `self_check`: nats between batched and single scores, None until weights were read."""
         import torch

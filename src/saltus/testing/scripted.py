@@ -87,6 +87,10 @@ class ScriptedModel:
         for request, key, fault in self._each(requests):
             yield fault or self._text(request, key)
 
+    def pieces(self, ids: tuple[int, ...]) -> list[str]:
+        """Each token as text, for people to read."""
+        return ["<bos>" if i == BOS else bytes([i]).decode("latin-1") for i in ids]
+
     def describe(self) -> Mapping[str, Any]:
         return {
             "kind": "scripted", "script": asdict(self.script), "truth": self.truth, "dtype": self.ask.dtype,
