@@ -106,7 +106,8 @@ CURVES: dict[str, Curve] = {
     "leap": _leap, "smooth": _smooth, "artefact": _artefact, "flat": _flat, "falling": _falling,
 }  # fmt: skip
 
-_SUM = re.compile(r"(\d+)\s*\+\s*(\d+)\s*=?\s*$")
+_SUM = re.compile(r"(\d+) \+ (\d+) =?\s*$")
+"""With spaces: the addition task writes `12+7=`, whose digits may be reversed, which is not ours to know."""
 
 
 def right_answer(prompt: str) -> str | None:
