@@ -58,7 +58,7 @@ def assemble(
     axes = _axes(axis)
     rows = with_series(with_factors(_whole(table), factor), series)
     left: dict[str, int] = {}
-    unusable = rows.filter(pl.col("value").is_null())
+    unusable = rows.filter(pl.col("value").is_null() & _is_number(rows))
     for why, count in unusable.group_by("why_missing").len().sort("why_missing").iter_rows():
         left[why or "no value"] = count
     rows = rows.filter(pl.col("value").is_not_null())
@@ -73,7 +73,8 @@ def assemble(
     keys = _keys(curves, placed, unusable, registered, metrics)
     batch = build(keys, cells, metrics)
     batch = replace(
-        batch, suspects=guards.suspects(guards.View(batch, cells.trained, cells.untrained))
+        batch,
+        suspects=guards.suspects(guards.View(batch, cells.trained, cells.untrained, cells.items)),
     )
     return Assembled(batch=batch, left_out=left, notes=_notes(metrics), points=placed.placed)
 
@@ -103,6 +104,11 @@ def _whole(table: pl.DataFrame) -> pl.DataFrame:
         [named, pl.lit("["), pl.col("condition_level").fill_null(""), pl.lit("]")]
     )
     return table.with_columns(condition=pl.when(apart).then(leveled).otherwise(named))
+
+
+def _is_number(rows: pl.DataFrame) -> pl.Expr:
+    """False for rows in which a scorer says something in words: they never had a value."""
+    return pl.col("label").is_null() if "label" in rows.columns else pl.lit(True)
 
 
 def _only_scores(rows: pl.DataFrame, left: dict[str, int]) -> pl.DataFrame:

@@ -22,6 +22,8 @@ from saltus.results.equality import DECIDED_ADJACENT, DECIDED_APART, equal_pairs
 from saltus.stats.batch import CurveBatch, Suspect
 
 Severity = Literal["disqualifying", "caution"]
+SAME_ITEMS = 0.9
+"""Share of a point's items that other points have too, from which on it is the same set with gaps."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class View:
     """Cells: one row per curve `cid`, channel, seed `s`, point `p`, with `pid` and everything known of the point."""
     untrained: pl.DataFrame
     """The same for untrained points, without a place."""
+    items: pl.DataFrame
+    """pid, item_id, y of the points whose items are known; empty without."""
 
     @cached_property
     def points(self) -> pl.DataFrame:
@@ -103,6 +107,33 @@ def _disagree(column: str, what: str) -> Callable[[View], pl.DataFrame]:
         return odd.select("pid", why.alias("why"))
 
     return find
+
+
+def _items(view: View) -> pl.DataFrame:
+    """Another set of items than elsewhere; a few that failed are no other set, where the items are known."""
+    odd = _disagree("item_set", "the set of items")(view)
+    if not odd.height or not view.items.height:
+        return odd
+    known = view.items.select("pid", "item_id")
+    cells = view.trained.select("cid", "channel", "pid").join(known, on="pid")
+    odd_cells = cells.join(odd.select("pid").unique(), on="pid", how="semi")
+    usual = cells.join(odd.select("pid").unique(), on="pid", how="anti").drop("pid").unique()
+    shared = (
+        odd_cells.join(usual, on=["cid", "channel", "item_id"], how="semi")
+        .group_by("cid", "channel", "pid")
+        .len("shared")
+    )
+    sizes = (
+        odd_cells.group_by("cid", "channel", "pid")
+        .len("size")
+        .join(shared, on=["cid", "channel", "pid"], how="left")
+    )
+    same = (
+        sizes.filter(pl.col("shared").fill_null(0) >= SAME_ITEMS * pl.col("size"))
+        .select("pid")
+        .unique()
+    )
+    return odd.join(same, on="pid", how="anti")
 
 
 def _shots(view: View) -> pl.DataFrame:
@@ -340,7 +371,7 @@ def _guard(
 GUARDS: tuple[Guard, ...] = (
     _guard("mixed_dtype", "disqualifying", _disagree("dtype", "the number format"), "dtype"),
     _guard("mixed_prompts", "disqualifying", _disagree("prompt_hash", "the prompt"), "prompt_hash"),
-    _guard("mixed_items", "disqualifying", _disagree("item_set", "the set of items"), "item_set"),
+    _guard("mixed_items", "disqualifying", _items, "item_set"),
     _guard("shots", "disqualifying", _shots, "n_shot"),
     _guard("stale_answers", "disqualifying", _stale),
     _guard("constant_likelihoods", "disqualifying", _constant),

@@ -167,6 +167,8 @@ KNOWN: dict[str, Metric] = {
                 "size of the difference between paired sentences, whichever is preferred"),
         _beside("likelihood_diff", math.inf, "the same under lm-eval's newer name"),
         _beside("nll_incorrect_responses", math.inf, "negative log-likelihood of the wrong responses"),
+        Metric("margin", "mechanism", -math.inf, math.inf, True,
+               about="log-probability of the right choice over the best wrong one, nats"),
         _beside("parity", 1.0, "gender parity of answers; not a score of right answers"),
         # how an answer was given; never a capability, read by the guards
         _beside("off_menu", 1.0, "share of answers that are none of the choices"),
@@ -229,7 +231,18 @@ def rank(metric: Metric) -> tuple[int, int, str]:
     return (listed, known, metric.name)
 
 
+SCORED_TOGETHER = {
+    "acc_norm": "token_logprob",
+    "exact_match": "token_logprob",
+    "greedy_match": "token_logprob",
+    "exact_match_stripped": "edit_similarity",
+}
+"""Hard metric → the soft one its scorer gives with it; see scoring.py."""
+
+
 def twin(hard: Metric, soft: Iterable[Metric]) -> Metric | None:
-    """The soft metric that is the graded form of `hard`: the first by preference that may be its twin."""
+    """The soft metric that is the graded form of `hard`: its scorer's own, else the first by preference that fits."""
     fitting = [m for m in soft if not m.twin_of or base_name(hard.name) in m.twin_of]
-    return min(fitting, key=rank, default=None)
+    own = SCORED_TOGETHER.get(base_name(hard.name))
+    same_scorer = next((m for m in fitting if m.name == own), None)
+    return same_scorer or min(fitting, key=rank, default=None)

@@ -237,3 +237,27 @@ def _refuse_first(series: pl.Series, bad: pl.Series, column: Column, where: str)
         wanted=column.about,
         do="mend the cell, or leave it empty where the number is not known",
     )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of one row, as shipped in `schemas/table.schema.json`."""
+    kinds = {_TEXT: "string", _NUMBER: "number", _WHOLE: "integer", pl.Boolean: "boolean"}
+    properties = {
+        c.name: {
+            "description": c.about + (f" Also read: {', '.join(c.also)}." if c.also else ""),
+            "type": kinds[c.dtype] if c.name in ("task", "metric") else [kinds[c.dtype], "null"],
+        }
+        for c in COLUMNS.values()
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "saltus results table, one row",
+        "description": "One row per number; item-level rows have item_id. A row without value says why.",
+        "version": SCHEMA_VERSION,
+        "type": "object",
+        "properties": properties,
+        "required": list(REQUIRED),
+        "if": {"properties": {"value": {"type": "null"}}},
+        "then": {"required": ["why_missing"], "properties": {"why_missing": {"type": "string"}}},
+        "additionalProperties": True,
+    }
