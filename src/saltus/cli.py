@@ -297,11 +297,9 @@ def doctor(
 def main() -> None:
     """Entry point: turns a user's mistake into a message and an exit code."""
     try:
-        app(standalone_mode=False)
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
         _fail(str(error), 2)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
     except typer.Abort:
         _fail("Stopped.", 130)
     except KeyboardInterrupt:

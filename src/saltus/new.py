@@ -103,7 +103,7 @@ def _implied(source: str, tasks: list[str], limit: int | None) -> str:
 def _write(path: Path, text: str, *, fresh: bool) -> None:
     if path.exists():
         known = path.read_text(encoding="utf-8", errors="replace")
-        if known == text:
+        if known == text and not fresh:
             return
         if fresh or not known.startswith(MARK):
             raise UserError(

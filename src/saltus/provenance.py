@@ -143,7 +143,10 @@ def _models(found: Contents, study: Study) -> tuple[ModelRow, ...]:
             revision=record.ref.revision,
             dtype=str(record.describe.get("dtype", "")),
             seed=str(record.ref.coords.get("seed", "")),
-            coords=dict(record.ref.coords),
+            coords={
+                k: float(v) if isinstance(v, int | float) else v
+                for k, v in record.ref.coords.items()
+            },
             verified=bool(record.describe.get("verified", True)),
         )
         for record in models_of(found, study.study_id)
