@@ -16,7 +16,7 @@ from saltus import guards
 from saltus.errors import UserError, nearest
 from saltus.metrics import Metric
 from saltus.results.arrays import Cells, build
-from saltus.results.cleaning import shots_disagree
+from saltus.results.cleaning import collapse, shots_disagree
 from saltus.results.pairing import Pairing, Primary
 from saltus.results.points import BASE, as_enums, oriented, points, sliced
 from saltus.results.readings import CURVE, Readings, read_curves
@@ -56,8 +56,8 @@ def assemble(
     the registered family. Raises UserError.
     """
     axes = _axes(axis)
-    rows = with_series(with_factors(_whole(table), factor), series)
     left: dict[str, int] = {}
+    rows = with_series(with_factors(_once(_whole(table), left), factor), series)
     unusable = rows.filter(pl.col("value").is_null() & _is_number(rows))
     for why, count in unusable.group_by("why_missing").len().sort("why_missing").iter_rows():
         left[why or "no value"] = count
@@ -104,6 +104,16 @@ def _whole(table: pl.DataFrame) -> pl.DataFrame:
         [named, pl.lit("["), pl.col("condition_level").fill_null(""), pl.lit("]")]
     )
     return table.with_columns(condition=pl.when(apart).then(leveled).otherwise(named))
+
+
+def _once(table: pl.DataFrame, left: dict[str, int]) -> pl.DataFrame:
+    """The table without aggregates that are there twice; items are averaged anyway."""
+    single = pl.col("item_id").is_null()
+    kept, repeated = collapse(table.filter(single))
+    if not repeated:
+        return table
+    left["repeats another row exactly"] = repeated
+    return pl.concat([kept, table.filter(~single)])
 
 
 def _is_number(rows: pl.DataFrame) -> pl.Expr:
@@ -190,7 +200,7 @@ def _lost(unusable: pl.DataFrame, placed: Readings) -> dict[tuple[str, str], lis
     """(curve_series, task) → why rows of it could not be used, and how many."""
     if not unusable.height or not placed.placed.height:
         return {}
-    where = placed.placed.select("series_label", "run", "curve_series").unique()
+    where = placed.placed.select("series_label", "run", "curve_series").unique().cast(pl.String)
     counts = (
         unusable.group_by("series_label", "run", "task", "why_missing").len()
         .join(where, on=["series_label", "run"])

@@ -44,7 +44,12 @@ def oriented(table: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Metric]]:
             "known_role": [m.role for m in metrics.values()],
             "known_floor": [m.nominal_floor for m in metrics.values()],
         },
-        schema_overrides={"known_floor": pl.Float64},
+        schema={
+            "metric": pl.String,
+            "transform": pl.String,
+            "known_role": pl.String,
+            "known_floor": pl.Float64,
+        },
     )
     table = table.join(names, on="metric", how="left", maintain_order="left").with_columns(
         role=pl.coalesce("role", "known_role"),
@@ -148,13 +153,16 @@ def points(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _from_aggregates(rows: pl.DataFrame, itemised: pl.DataFrame) -> pl.DataFrame:
-    """Aggregates of points that have no items: repeats are averaged, contradictions averaged and measured."""
+    """Aggregates of points that have no items: repeats are averaged, contradictions averaged and measured.
+
+    The error of a mean over repeats is that of one: they share their items.
+    """
     if itemised.height:
         rows = rows.join(itemised.select("pid").unique(), on="pid", how="anti")
     return rows.group_by("pid").agg(
         pl.col("y").mean(),
         pl.col("value").mean(),
-        (pl.col("se").pow(2).sum().sqrt() / pl.col("se").count()).alias("se"),
+        pl.col("se").mean(),
         pl.col("n_items").mean().alias("n"),
         pl.when(pl.col("repeat").null_count() == pl.len())
         .then(pl.col("y").max() - pl.col("y").min())

@@ -39,7 +39,13 @@ def read_curves(points: pl.DataFrame, axis: Sequence[str]) -> Readings:
     zero = pl.any_horizontal(*[(pl.col(c) == 0).fill_null(False) for c in TRAINING])
     points = _compute(points).with_columns(untrained=zero)
     runs = _runs(points)
-    out = Readings(placed=points.clear())
+    empty = points.clear().with_columns(
+        curve_series=pl.lit(None, pl.String),
+        axis=pl.lit(None, pl.String),
+        x=pl.lit(None, pl.Float64),
+        within=False,
+    )
+    out = Readings(placed=empty)
     parts = _within(points, runs, axis, out) + _across(points, runs, axis, out)
     parts = [p for p in parts if p.height]
     used = (

@@ -109,7 +109,8 @@ def _runs(table: pl.DataFrame) -> pl.Series:
     for model, step, series in names.iter_rows():
         name = without(model)
         if step is not None and name == model:
-            name = re.sub(rf"(?<!\d){int(step)}(?!\d)", "", model).strip("-_/@=. ") or series
+            own = rf"(?:^|(?<=[-_/@= ]))0*{int(step)}(?=$|[-_/@= ])"
+            name = re.sub(own, "", model).strip("-_/@=. ") or series
         runs.append(name or series)
     names = names.with_columns(run=pl.Series(runs, dtype=pl.String))
     return table.select("model", "step", "series").join(
