@@ -132,26 +132,25 @@ def _resting(some: int, whole: int, on: str) -> str:
 
 
 def untested(findings: Sequence[Finding], context: ReportContext) -> list[str]:
-    """What no finding here can speak about, from the caller and from the findings themselves."""
-    said = list(context.not_tested)
+    """What no finding here can speak about: what the caller knows, then what the findings show, said once."""
     judged = [f for f in findings if f.primary]
+    said = list(context.not_tested)
+    known = " ".join(said).lower()
     if not judged:
         return said
-    if all(f.condition == "baseline" for f in judged):
-        said.append("Other wordings, examples or contexts: every question was asked in one way.")
-    if all(f.n_seeds < 2 for f in judged):
-        said.append("Replication: no series has a second training run.")
-    axes = {f.axis for f in judged}
-    if "loss" not in axes:
-        said.append("Whether the same holds along the loss: no curve has it as its axis.")
-    if all(f.localised is None for f in judged):
-        said.append(
-            "Which part of the network carries a behaviour: nothing was removed or patched."
-        )
-    if all(f.scope == "unknown" for f in judged):
-        said.append(
-            "Whether a rise is the skill, memory of the items, or a shortcut: "
-            "no fresh or perturbed twins were compared."
-        )
+    for gap, words, line in (
+        (all(f.condition == "baseline" for f in judged), ("condition", "wording"),
+         "Other wordings, examples or contexts: every question was asked in one way."),
+        (all(f.n_seeds < 2 for f in judged), ("seed", "replicat"),
+         "Replication: no series has a second training run."),
+        (all(f.axis != "loss" for f in judged), (" loss",),
+         "Whether the same holds along the loss: no curve has it as its axis."),
+        (all(f.localised is None for f in judged), ("network",),
+         "Which part of the network carries a behaviour: nothing was removed or patched."),
+        (all(f.scope == "unknown" for f in judged), ("shortcut", "memor"),
+         "Whether a rise is the skill, memory of the items, or a shortcut: no twins of the items were compared."),
+    ):  # fmt: skip
+        if gap and not any(word in known for word in words):
+            said.append(line)
     said.append("Anything beyond the last point of each series, and anything between two points.")
     return said

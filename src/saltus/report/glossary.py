@@ -198,6 +198,9 @@ _TERMS = (
 TERMS = {term.key: term for term in _TERMS}
 _ALIASES = {
     "predicted": "surprise", "forecast": "surprise", "shape_hard": "shape", "shape_soft": "shape", "drift": "shape",
+    "fall": "shape",
+    "sharper": "p",
+    "more than one point": "presence",
     "jump": "shape", "breakthroughness": "legacy", "linearity": "legacy", "seeds": "replication", "guards": "integrity",
     "p_value": "p", "q_value": "q", "minimum_detectable_effect": "mde",
 }  # fmt: skip

@@ -26,8 +26,13 @@ def terminal_table(findings: Sequence[Finding]) -> RenderableType:
     """Findings in the order of the report, at most `MOST_LINES`, then counts by verdict."""
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for head in ("series", "task", "along", "verdict", "onset", "width", "q", "weight", "caveat"):
-        right = head in ("q", "weight")
-        table.add_column(head, justify="right" if right else "left", overflow="fold", no_wrap=right)
+        table.add_column(
+            head,
+            justify="right" if head in ("q", "weight") else "left",
+            overflow="ellipsis" if head == "caveat" else "fold",
+            no_wrap=head not in ("series", "task"),
+            min_width=12 if head == "caveat" else None,
+        )
     shown = ordered(findings)[:MOST_LINES]
     for finding in shown:
         table.add_row(*_line(finding))

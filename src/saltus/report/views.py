@@ -97,7 +97,8 @@ def _key(finding: Finding) -> list[tuple[str, str]]:
     if any(s.get("soft") for s in curve.get("seeds", ())):
         parts.append(("soft", "soft score"))
     crowded = max(len(points_of(finding, channel)) for channel in ("hard", "soft")) > MOST_POINTS
-    parts.append(("seed", "one line per seed" + ("" if crowded else ", bars: uncertainty")))
+    lines = "one line per seed" if len(curve.get("seeds", ())) > 1 else "measured"
+    parts.append(("seed", lines if crowded else f"{lines}, bars: uncertainty"))
     if curve.get("fit"):
         parts.append(("fit", "fitted"))
     if (curve.get("smoothest") or {}).get("hard"):
@@ -181,18 +182,22 @@ def _quantity(label: str, where: str, value: Quantity, why: str | None = None) -
 
 
 def _forecast(finding: Finding) -> list[Line]:
-    if finding.forecast is None:
+    """What was foreseen and what was seen, in a metric's own unit; a stranger's keys as they are."""
+    made = finding.forecast
+    if made is None:
         return []
-    simple = {
-        key: value
-        for key, value in finding.forecast.items()
-        if isinstance(value, (int, float, str)) and not isinstance(value, bool)
-    }
-    told = ", ".join(
-        f"{key.replace('_', ' ')} {num.tidy(v) if isinstance(v, (int, float)) else v}"
-        for key, v in simple.items()
-    )
-    return [_number("Forecast before the onset", "surprise", told or num.MISSING)] if told else []
+    known = {key: made.get(key) for key in ("predicted", "low", "high", "observed", "p")}
+    if known["predicted"] is None or known["observed"] is None:
+        told = ", ".join(f"{key} {value}" for key, value in made.items() if value is not None)
+        return [_number("Forecast", "surprise", safe(told))]
+    foreseen = f"{num.tidy(known['predicted'])} {num.interval(known['low'], known['high'])}"
+    text = f"foreseen {foreseen}, seen {num.tidy(known['observed'])}"
+    notes = [
+        f"{made['channel']} score" if "channel" in made else "",
+        str(made.get("method", "")),
+        f"p {num.chance(known['p'])}" if known["p"] is not None else "",
+    ]
+    return [_number("Forecast", "surprise", text, "; ".join(n for n in notes if n))]
 
 
 def _facts(finding: Finding) -> list[Line]:

@@ -151,7 +151,8 @@ def _soft(finding: Finding) -> str:
     return f"The soft score {soft} {shape[finding.shape_soft]}{said[finding.twin]}."
 
 
-def listed(parts: Iterable[str]) -> str:
-    """a, b and c."""
+def listed(parts: Iterable[str], mark: str = ", ") -> str:
+    """a, b and c; with another mark a; b; and c, for parts that hold commas."""
     items = list(parts)
-    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+    joint = " and " if mark == ", " else f"{mark}and "
+    return joint.join(filter(None, [mark.join(items[:-1]), *items[-1:]]))
