@@ -206,3 +206,28 @@ def test_the_same_location_with_new_weights_shares_no_answer(store: Store) -> No
     assert run(newer, store).asked == 20
     table = store.table(newer).collect()
     assert table["params"].to_list() == [2e6, 2e6], "the latest record of a location wins"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File(ToyTask):
+    """The toy task as if it were read from a file of that hash, its items moved by `shift`."""
+
+    sha256: str
+    shift: int = 0
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        return {"sha256": f"sha256:{self.sha256}"}
+
+    def items(self, n: int | None, rng: np.random.Generator) -> list[Item]:
+        return [self._item(i + self.shift) for i in range(n or 0)]
+
+
+def test_items_that_left_the_file_leave_the_table(store: Store) -> None:
+    study = SmallStudy((_File(sha256="a" * 64),), points=1, limit=6)
+    run(study, store)
+    moved = replace(study, task_list=(_File(sha256="b" * 64, shift=4),), limit=5)
+    assert run(moved, store).asked == 3, "items 4 and 5 are known"
+    items = store.item_table(moved).collect()
+    assert set(items["item_id"]) == {f"toy-{i}" for i in range(4, 9)}
+    assert set(store.item_table(study).collect()["item_id"]) == {f"toy-{i}" for i in range(6)}

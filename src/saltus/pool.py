@@ -17,7 +17,7 @@ from saltus.records import Answer, Request
 from saltus.store import Store, Writer
 from saltus.store.base import Known
 from saltus.store.digests import key_digest
-from saltus.store.rows import AskRow, State
+from saltus.store.rows import AskRow, State, version_of
 from saltus.work import Ask, Work, requests_after
 
 
@@ -203,7 +203,7 @@ class Pool:
         if question.item_hash is not None:
             self.writer.add_item(question.item_hash, question.item.id, question.raw)
         self.writer.add_ask(AskRow(
-            self.model.identity, dialogue.ask.ask_id, question.task.name, question.task.version, question.condition,
+            self.model.identity, dialogue.ask.ask_id, question.task.name, version_of(question.task), question.condition,
             dialogue.ask.repeat, self.work.seed, question.index, question.item.id,
             question.item_hash, tuple(dialogue.keys), state,
             question.refused if state == "refused" else dialogue.error, time.time(),

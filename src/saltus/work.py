@@ -17,7 +17,7 @@ import numpy as np
 from saltus.conditions.base import Condition, condition_id
 from saltus.hashing import seed_from
 from saltus.records import Answer, Item, NotApplicable, Request
-from saltus.store.rows import item_json
+from saltus.store.rows import item_json, version_of
 from saltus.tasks.base import Task
 
 MOST_TURNS = 10_000
@@ -115,7 +115,7 @@ class Work:
                 requests, closed = requests_after(task, item)
         except Exception as error:  # noqa: BLE001 — a plug-in's fault must not end the study
             failed = f"the task or condition failed: {type(error).__name__}: {error}"
-        body = (task.name, task.version, name, self.seed, index, item.id, item_hash, refused)
+        body = (task.name, version_of(task), name, self.seed, index, item.id, item_hash, refused)
         digest = hashlib.blake2b(repr(body).encode("utf-8", "surrogatepass"), digest_size=16)
         for request in requests:
             digest.update(_spelled(request))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +11,7 @@ import polars as pl
 
 from saltus.hashing import content_hash
 from saltus.records import Floor
+from saltus.store.rows import version_of
 from saltus.store.scores import Scorer
 from saltus.tasks.base import Task
 
@@ -44,13 +46,11 @@ def floors(scorer: Scorer, asks: pl.DataFrame, tasks: dict[str, Task]) -> pl.Dat
 
 
 def _kept(scorer: Scorer, task: Task, hashes: list[str]) -> Floor:
-    by = content_hash([task.name, task.version, hashes])[7:39]
+    by = content_hash([task.name, version_of(task), hashes])[7:39]
     name, place = f"derived/floors/{by}.json", scorer.store.place
     if not scorer.rescore:
-        try:
+        with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
             return Floor(**json.loads(place.read(name)))
-        except (FileNotFoundError, ValueError, TypeError):
-            pass
     items = scorer.items(list(dict.fromkeys(hashes)))
     try:
         floor = task.floor([items[digest] for digest in hashes if digest in items])

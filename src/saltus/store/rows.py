@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from saltus.hashing import canonical
 from saltus.records import Answer, Item
+from saltus.tasks.base import Task
 
 Kind = Literal["items", "asks", "answers"]
 State = Literal["done", "failed", "refused"]
@@ -64,6 +65,12 @@ class AskRow:
     """Reason of a failure or a refusal."""
     time: float
     """Seconds since 1970."""
+
+
+def version_of(task: Task) -> str:
+    """The task's version, with the start of its file's hash where its provenance states one (`sha256`)."""
+    digest = str(task.provenance.get("sha256") or "")
+    return f"{task.version}+{digest[-64:][:12]}" if digest else task.version
 
 
 def to_table(kind: Kind, rows: Sequence[Any]) -> pa.Table:

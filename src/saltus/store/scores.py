@@ -22,7 +22,7 @@ from saltus.metrics import KNOWN
 from saltus.records import Answer, Item, Score
 from saltus.store.base import Store
 from saltus.store.contents import Contents, Segment, StoredFile
-from saltus.store.rows import answers_from, item_from_json
+from saltus.store.rows import answers_from, item_from_json, version_of
 from saltus.tasks.base import Task
 
 SCORES_VERSION = 1
@@ -53,7 +53,7 @@ class Scorer:
         self._kept = set() if self.rescore else set(self.store.place.names("derived"))
 
     def scores(self, models: Set[str], tasks: Sequence[Task]) -> pl.LazyFrame:
-        """Score rows of all done asks of the models; an ask that stands in two segments comes once."""
+        """Score rows of all done asks of the models; an ask that stands in two segments comes twice."""
         names: list[str] = []
         frames = [pl.DataFrame(schema=SCORE_SCHEMA).lazy()]
         for segment in self.found.segments:
@@ -67,7 +67,7 @@ class Scorer:
                         frames.append(frame.lazy())
         if names:
             frames.append(self.store.place.scan(names))
-        return pl.concat(frames).unique(["model", "ask_id", "place"], keep="any")
+        return pl.concat(frames)
 
     def items(self, hashes: Sequence[str], near: StoredFile | None = None) -> dict[str, Item]:
         """Stored items by content hash; near is a file that probably holds them."""
@@ -99,7 +99,7 @@ class Scorer:
         return None
 
     def _name(self, asks: StoredFile, task: Task) -> str:
-        by = content_hash([task.name, task.version, SCORES_VERSION])[7:23]
+        by = content_hash([task.name, version_of(task), SCORES_VERSION])[7:23]
         return f"derived/scores/{asks.sha256[7:39]}-{by}.parquet"
 
     def _score(

@@ -1,7 +1,7 @@
 """Which of the stored asks a study is about: its models, tasks, conditions, seed, and its first items.
 
-A store may hold answers of many versions of a study. Of each (model, task, condition, repeat, item) one ask is current:
-one of the task's present version before others, one that is done before a failure, then the latest.
+A store may hold answers of many versions of a study. Of a model and a task, asks of the task's present version are
+current, or where there is none those of the latest; and of each question one that is done before a failure.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import polars as pl
 
 from saltus.store.base import Store
 from saltus.store.contents import Contents, Gap, ModelRecord, ref_key
+from saltus.store.rows import version_of
 from saltus.tasks.base import Task
 
 
@@ -48,31 +49,74 @@ def models_of(found: Contents, study_id: str | None) -> list[ModelRecord]:
     return list(latest.values())
 
 
-def gaps_of(found: Contents, study_id: str | None) -> list[Gap]:
-    """Per model and task the last reason why it was not asked; those mended since are for the caller to drop."""
+def standing_gaps(found: Contents, study_id: str | None) -> list[tuple[Gap, str | None]]:
+    """Per model and task the last reason why it was not asked, with its identity where it was opened.
+
+    Those that a later run of the model has closed are left out.
+    """
     mine = [g for g in found.gaps if g.study_id == study_id]
-    return list({(ref_key(g.ref), g.task): g for g in mine or found.gaps}.values())
+    last = {(ref_key(g.ref), g.task): g for g in mine or found.gaps}
+    opened = {ref_key(m.ref): m for m in models_of(found, study_id)}
+    pairs = [(gap, opened.get(ref_key(gap.ref))) for gap in last.values()]
+    return [(g, m.identity if m else None) for g, m in pairs if m is None or m.time <= g.time]
 
 
-def current_asks(store: Store, asked: Asked, models: Sequence[ModelRecord]) -> pl.DataFrame:
-    """The current ask of every question, with the columns of `rows.SCHEMAS["asks"]`."""
-    versions = {task.name: task.version for task in asked.tasks}
+QUESTION = ["_model", "_task", "_condition", "repeat", "index"]
+"""One question to one model, in small numbers: places in the sorted lists of models, tasks and conditions."""
+
+
+def current_asks(
+    store: Store, asked: Asked, models: Sequence[ModelRecord]
+) -> tuple[pl.DataFrame, bool]:
+    """(the current ask of every question in the order of QUESTION, whether any stands twice in the store).
+
+    Columns of `rows.SCHEMAS["asks"]` without `keys`, and those of QUESTION.
+    """
+    versions = {task.name: version_of(task) for task in asked.tasks}
+    order = model_order(models)
     rows = store.asks().filter(
-        pl.col("model").is_in(sorted({m.identity for m in models})),
-        pl.col("task").is_in(list(versions)),
-        *_bounds(asked),
+        pl.col("model").is_in(list(order)), pl.col("task").is_in(list(versions)), *_bounds(asked)
     )
-    rank = {"done": 2, "refused": 2, "failed": 1}
-    ranked = rows.with_columns(
-        _present=pl.col("task").replace_strict(versions, default=None) == pl.col("task_version"),
-        _rank=pl.col("state").replace_strict(rank, default=0),
+    asks = rows.select(pl.exclude("keys")).collect()
+    conditions = sorted(asks["condition"].unique())
+    asks = asks.with_columns(
+        coded("model", order).alias("_model"),
+        coded("task", {name: i for i, name in enumerate(sorted(versions))}).alias("_task"),
+        coded("condition", {name: i for i, name in enumerate(conditions)}).alias("_condition"),
     )
-    ranked = ranked.sort(["_present", "_rank", "time"], descending=True)
-    unique = ranked.unique(QUESTION, keep="first", maintain_order=True)
-    return unique.drop("_present", "_rank").sort(QUESTION).collect()
+    asks = _of_one_version(asks, versions)
+    doubled = asks.select(pl.struct(QUESTION).n_unique()).item() < asks.height
+    if doubled:
+        better = asks.with_columns(_failed=pl.col("state") == "failed")
+        better = better.sort(["_failed", "time"], descending=[False, True])
+        asks = better.unique(QUESTION, keep="first", maintain_order=True).drop("_failed")
+    return asks.sort(QUESTION), doubled
 
 
-QUESTION = ["model", "task", "condition", "repeat", "item_id"]
+def _of_one_version(asks: pl.DataFrame, versions: Mapping[str, str]) -> pl.DataFrame:
+    """Of each model and task only the present version, or where it was never asked the last one."""
+    by = ["_model", "_task", "task_version", "study_seed"]
+    found = asks.group_by(by).agg(pl.col("time").max())
+    pairs = pl.col("_task").replace_strict(
+        {i: versions[name] for i, name in enumerate(sorted(versions))}, return_dtype=pl.String
+    )
+    best = found.with_columns(_present=pairs == pl.col("task_version"))
+    best = best.sort(["_present", "time"], descending=True)
+    best = best.unique(["_model", "_task"], keep="first", maintain_order=True)
+    return asks if best.height == found.height else asks.join(best, on=by, how="semi")
+
+
+def model_order(models: Sequence[ModelRecord]) -> dict[str, int]:
+    """Identity → place among the models sorted by series and location."""
+    ordered = sorted(models, key=lambda m: (m.ref.series, m.ref.location, m.ref.revision or ""))
+    return {identity: i for i, identity in enumerate(dict.fromkeys(m.identity for m in ordered))}
+
+
+def coded(column: str, codes: Mapping[str, int]) -> pl.Expr:
+    """The column as small numbers, which sort and join many times faster than long text."""
+    if not codes:  # polars cannot tell the type of an empty mapping
+        return pl.lit(None, pl.Int32).alias(column)
+    return pl.col(column).replace_strict(codes, return_dtype=pl.Int32)
 
 
 def _bounds(asked: Asked) -> list[pl.Expr]:
