@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from saltus.models import weights
 from saltus.models.tiny import checkpoint
 from saltus.models.transformers_model import TransformersModel
 from saltus.records import AskPolicy, ModelRef
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SALTUS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+@pytest.fixture(autouse=True)
+def _own_memory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = tmp_path_factory.getbasetemp() / "hashes.tsv"
+    monkeypatch.setattr(weights, "memory_file", lambda: memory)
 
 
 @pytest.fixture(scope="session")

@@ -143,3 +143,27 @@ def test_a_torn_tokenizer_is_named(text: str, tiny: Tiny, tmp_path: Path) -> Non
     (folder / "tokenizer.json").write_text(text)
     with pytest.raises(ModelError, match="tokenizer cannot be read"):
         Encoder(folder, AskPolicy())
+
+
+def test_a_tokenizer_that_puts_a_space_in_front_adds_none_at_the_seam(tmp_path: Path) -> None:
+    """SentencePiece style: "ick" alone would become " ick", which nobody wrote."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    bpe.decoder = decoders.Metaspace(prepend_scheme="first")
+    trainer = trainers.BpeTrainer(
+        vocab_size=90, special_tokens=["<eos>"], show_progress=False, initial_alphabet=["\n"]
+    )
+    bpe.train_from_iterator(["the quick brown fox. what is the answer"] * 9, trainer)
+    PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<eos>").save_pretrained(tmp_path)
+    encoder = Encoder(tmp_path, AskPolicy())
+    for prompt, continuation in (
+        ("the qu", "ick"),
+        ("the answ", "er"),
+        ("the answer is", " the fox"),
+    ):
+        before, after = ids(encoder, prompt, continuation)
+        assert encoder.decode([*before, *after]) == prompt + continuation
+    assert encoder.merged == 2

@@ -58,7 +58,7 @@ class Encoder:
         after = whole[len(prompt) :]
         if whole[: len(prompt)] != prompt or (continuation and not after):
             self.merged += 1
-            after = self._ids(continuation)
+            after = self._ids_amid(continuation)
         return replace(
             request,
             prompt_ids=self._with_prefix(prompt, prefix),
@@ -156,6 +156,13 @@ class Encoder:
         else:
             ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return list(ids)
+
+    def _ids_amid(self, text: str) -> list[int]:
+        """The ids of a text that does not begin a line: without the space some tokenizers put in front."""
+        if not "".join(self.pieces(tuple(self._ids("x")))).startswith(" "):
+            return self._ids(text)
+        before = "\n" if text[:1].isalnum() else "x"
+        return self._ids(before + text)[len(self._ids(before)) :]
 
     def _prompt_ids(self, text: str) -> list[int]:
         """The same for prompts: choices of one item share theirs."""

@@ -183,9 +183,7 @@ def known_hash(path: Path, memory: Path | None = None) -> str:
 
 
 def memory_file() -> Path:
-    """Where hashes are remembered: $SALTUS_CACHE, else $XDG_CACHE_HOME/saltus, else ~/.cache/saltus."""
-    if os.environ.get("SALTUS_CACHE"):
-        return Path(os.environ["SALTUS_CACHE"]) / "hashes.tsv"
+    """Where hashes are remembered: $XDG_CACHE_HOME/saltus, else ~/.cache/saltus."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "saltus" / "hashes.tsv"
 
