@@ -34,7 +34,7 @@ def measure(rng: np.random.Generator, draft: Draft) -> Measured:
     wobble = _wobble(rng, shape, setting.persistence)
     mean = _jittered(draft.hard_mean(), setting.jitter * wobble)
     shared = round(setting.items * setting.shared_items)
-    right = np.stack([_shared_right(rng, row, shared) for row in mean])
+    right = _shared_right(rng, mean, shared, alike=rng.random() < 0.7)
     right = right + rng.binomial(setting.items - shared, mean)
     hard = right / setting.items
     seen = _kept(rng, draft)
@@ -66,11 +66,21 @@ def _jittered(mean: Floats, logits: Floats) -> Floats:
     return odds / (odds + (1.0 - mean))
 
 
-def _shared_right(rng: np.random.Generator, mean: Floats, items: int) -> Floats:
-    """(P,) right answers among items that each have one fixed difficulty: correct where it lies below the mean."""
-    order = np.argsort(mean)
-    cells = np.diff(np.concatenate([[0.0], np.clip(mean[order], 0.0, 1.0), [1.0]]))
-    counts = np.empty(len(mean))
+def _shared_right(rng: np.random.Generator, mean: Floats, items: int, *, alike: bool) -> Floats:
+    """(S, P) right answers among items of one fixed difficulty each: correct where it lies below the mean.
+
+    alike: all seeds find the same items hard, so their sampling error is one; otherwise each seed has its own.
+    """
+    if alike:
+        return _below(rng, mean.ravel(), items).reshape(mean.shape)
+    return np.stack([_below(rng, row, items) for row in mean])
+
+
+def _below(rng: np.random.Generator, levels: Floats, items: int) -> Floats:
+    """How many of `items` uniform difficulties lie below each level, all levels seeing the same items."""
+    order = np.argsort(levels)
+    cells = np.diff(np.concatenate([[0.0], np.clip(levels[order], 0.0, 1.0), [1.0]]))
+    counts = np.empty(len(levels))
     counts[order] = np.cumsum(rng.multinomial(items, cells / cells.sum()))[:-1]
     return counts
 

@@ -58,6 +58,10 @@ class Truth:
     range: float
     log_axis: bool
     soft_metric: str | None
+    shared_items: float
+    """Share of items that answer alike at all points: under-dispersion."""
+    jitter: float
+    """Scatter beyond sampling, in logits: over-dispersion."""
 
 
 def simulate(
@@ -110,6 +114,8 @@ def truth_of(draft: Draft) -> Truth:
         range=setting.range,
         log_axis=setting.log_axis,
         soft_metric=setting.soft.metric if setting.soft is not None else None,
+        shared_items=setting.shared_items,
+        jitter=setting.jitter,
     )
 
 
