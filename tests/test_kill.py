@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from saltus.conditions.baseline import Baseline
 from saltus.run import RunSettings, run
 from saltus.store import Store
