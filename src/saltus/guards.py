@@ -332,7 +332,7 @@ def _floor(view: View) -> pl.DataFrame:
 def _heavy_tail(view: View) -> pl.DataFrame:
     """A raw quantity over three powers of ten: a few items make its mean, its logarithm is what to analyse."""
     raw = view.trained.filter((pl.col("y") == pl.col("value")) | (pl.col("y") == -pl.col("value")))
-    spans = raw.group_by("cid").agg(
+    spans = raw.group_by("cid", "channel").agg(
         pl.col("value").min().alias("low"), pl.col("value").max().alias("high")
     )
     wide = spans.filter((pl.col("low") > 1) & (pl.col("high") > 1000 * pl.col("low")))
