@@ -26,7 +26,7 @@ from saltus.report.context import ReportContext
 from saltus.report.page import write_report
 from saltus.results.reading import Reading, read
 from saltus.results.table import AXES
-from saltus.running import load_with_store
+from saltus.running import load_with_store, open_store
 from saltus.store import Store
 from saltus.study import Study
 
@@ -87,6 +87,17 @@ def parse_choices(
     )
 
 
+def analyze(
+    source: Study | str | Path | Sequence[str | Path],
+    store: Store | None = None,
+    choices: Choices | None = None,
+) -> Analysed:
+    """Judges a study with its store, or published results (files, folders, globs). Raises UserError."""
+    if isinstance(source, Study):
+        return analyze_answers(source, store or open_store(source.path), choices)
+    return analyze_results([source] if isinstance(source, str | Path) else source, choices)
+
+
 def analyze_results(sources: Sequence[str | Path], choices: Choices | None = None) -> Analysed:
     """Judges published results: files, folders or globs. Raises UserError where they cannot be read."""
     choices, analysis = choices or Choices(), Analysis()
@@ -100,14 +111,11 @@ def analyze_results(sources: Sequence[str | Path], choices: Choices | None = Non
 
 def analyze_study(document: Path, choices: Choices | None = None) -> Analysed:
     """Judges the stored answers of a study. Raises UserError where it never ran."""
-    study, store = load_with_store(document)
-    return analyze_answers(study, store, choices, document=document)
+    return analyze_answers(*load_with_store(document), choices)
 
 
-def analyze_answers(
-    study: Study, store: Store, choices: Choices | None = None, *, document: Path | None = None
-) -> Analysed:
-    """The same from Python, with a study and its store at hand."""
+def analyze_answers(study: Study, store: Store, choices: Choices | None = None) -> Analysed:
+    """The same with a study and its store at hand."""
     choices = choices or Choices()
     items = store.item_table(study).collect()
     if items.is_empty():
@@ -115,7 +123,7 @@ def analyze_answers(
             "the store has no answers to this study",
             where=repr(store),
             wanted="answers to at least one of its tasks",
-            do=f"saltus run {document or study.name}",
+            do=f"saltus run {study.name}",
         )
     arguments = choices.arguments()
     # A study names its series, and its shots are conditions: neither has to be guessed from columns.
@@ -123,9 +131,7 @@ def analyze_answers(
     assembled = assemble(items, primary=primaries(study), registered=study.hypotheses, **arguments)
     findings = _judged(assembled, study.analysis, study.study_id)
     settled = hypotheses.settle(study.hypotheses, findings, hypotheses.loss_falls(assembled.batch))
-    context = provenance.of_study(
-        study, store, items, findings=findings, settled=settled, document=document
-    )
+    context = provenance.of_study(study, store, items, findings=findings, settled=settled)
     return Analysed(findings=findings, context=context, inputs=_inputs(assembled, choices, None))
 
 

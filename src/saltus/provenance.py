@@ -65,18 +65,17 @@ def of_study(
     *,
     findings: Sequence[Finding],
     settled: tuple[Hypothesis, ...],
-    document: Path | None,
 ) -> ReportContext:
     """For a study: everything its store's log and its lock say."""
     found = store.contents()
-    lock = read_lock(document) if document else None
+    lock = read_lock(study.path)
     runs = [s for s in found.studies if s.study_id == study.study_id]
     machine = runs[-1].host if runs else host()
     return ReportContext(
         title=study.document.study,
         question=study.document.question,
         study_id=study.study_id,
-        document=document.read_text(encoding="utf-8") if document else "",
+        document=study.text,
         locked=f"{lock.locked_at} as {lock.study_id}" if lock else None,
         deviations=tuple(deviations(study, lock)),
         hypotheses=settled,
@@ -84,7 +83,7 @@ def of_study(
         versions={**_versions(), **machine.get("packages", {})},
         hardware=_hardware(machine),
         seeds={"study": study.seed, "analysis": study.analysis.seed},
-        command=f"saltus run {document.name}" if document else "",
+        command=f"saltus run {study.name}",
         cost=_cost(store, found),
         models=_models(found, study),
         failures=_failures(found, items, study),

@@ -116,6 +116,13 @@ class Study:
     """Folder that relative paths in the document start from."""
     name: str = "study"
     """Name for messages and for the store beside it."""
+    text: str = ""
+    """The document as written."""
+
+    @property
+    def path(self) -> Path:
+        """Where the document stands, or would."""
+        return self.base / self.name
 
     @cached_property
     def data(self) -> dict[str, Any]:
@@ -243,7 +250,7 @@ def loads(text: str, *, base: Path, name: str = "study.yaml") -> Study:
                 where=f"{name}:{line_of(node, ('hypotheses', i, 'id'))}",
                 do="give each hypothesis its own id",
             )
-    return Study(document=document, base=base, name=name)
+    return Study(document=document, base=base, name=name, text=text)
 
 
 def task_names(task: Task) -> set[str]:
