@@ -105,7 +105,7 @@ def test_identity_ignores_faults_and_further_points_but_not_the_truth() -> None:
 def test_the_entry_of_a_study_gives_a_sorted_series(tmp_path: Path) -> None:
     entry = SeriesEntry(
         scheme="scripted", source="smooth", series="mine", coords={"params": 5.0},
-        options={"points": 4, "seeds": 2, "untrained": True, "faults": {"fail_at": [1]}},
+        options={"points": "4", "first": "1e6", "seeds": 2, "untrained": True, "faults": {"fail_at": [1]}},
     )  # fmt: skip
     refs = adapter.series(entry, ASK, tmp_path)
     assert [(r.coords["seed"], r.coords["tokens"]) for r in refs][:5] == [
@@ -113,7 +113,8 @@ def test_the_entry_of_a_study_gives_a_sorted_series(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert len(refs) == 10
     assert {r.series for r in refs} == {"mine"}
-    assert refs[0].coords["params"] == 5.0
+    assert refs[1].coords["params"] == 5.0
+    assert refs[1].coords["flops"] == 6 * 5.0 * 1e6
     stored = json.loads(json.dumps(asdict(refs[3])))
     model = adapter.open(ModelRef(**stored), ASK)
     assert isinstance(model, Model)
@@ -127,6 +128,7 @@ def test_the_entry_of_a_study_gives_a_sorted_series(tmp_path: Path) -> None:
         ("leep", {}, "`leap`"),
         ("leap", {"point": 3}, "`points`"),
         ("leap", {"faults": {"raise": 3}}, "raise_at"),
+        ("leap", {"points": "many"}, "number"),
     ],
 )
 def test_a_wrong_entry_names_the_nearest_right_word(

@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from saltus.models.transformers_model import quiet
+
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128},
     "gpt_neox": {
@@ -100,5 +102,6 @@ def checkpoint(
         net = AutoModelForCausalLM.from_config(
             AutoConfig.for_model(architecture, **sizes, **ids, initializer_range=0.3)
         )
-    net.save_pretrained(folder)
+    with quiet():
+        net.save_pretrained(folder)
     return folder

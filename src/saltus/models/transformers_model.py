@@ -214,7 +214,7 @@ def read_weights(folder: Path, ask: AskPolicy, *, pickled: bool = False) -> Any:
     from transformers import AutoModelForCausalLM
 
     try:
-        with _quiet():
+        with quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=getattr(torch, ask.dtype), use_safetensors=not pickled,
                 local_files_only=True, trust_remote_code="trust-remote-code" in ask.allow,
@@ -257,7 +257,7 @@ def _device() -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bar per checkpoint: a series would print hundreds."""
     from transformers.utils import logging
 

@@ -228,10 +228,12 @@ class ScriptedAdapter:
 
     def series(self, entry: SeriesEntry, ask: AskPolicy, base: Path) -> Sequence[ModelRef]:
         where = f"scripted:{entry.source}"
-        script = script_from({"curve": entry.source, **entry.options}, where)
+        stated = {k: v for k, v in entry.coords.items() if k in ("params", "tokens")}
+        script = script_from({"curve": entry.source, **stated, **entry.options}, where)
         named(script.curve, CURVES, where)
         refs = scripted_series(script, entry.series)
-        return [replace(ref, coords={**ref.coords, **entry.coords}) for ref in refs]
+        coords = {k: v for k, v in entry.coords.items() if k != script.axis}
+        return [replace(ref, coords={**ref.coords, **coords}) for ref in refs]
 
     def open(self, ref: ModelRef, ask: AskPolicy) -> ScriptedModel:
         return ScriptedModel(ref, ask)

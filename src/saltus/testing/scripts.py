@@ -136,7 +136,7 @@ def script_from(options: Mapping[str, Any], where: str) -> Script:
     for name in options:
         if name not in known:
             raise UserError(f"unknown option `{name}`", where=where, wanted=nearest(name, known))
-    given = dict(options)
+    given = {name: _number(name, value, where) for name, value in options.items()}
     seeds = given.get("seeds", (0,))
     given["seeds"] = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     given["offers"] = tuple(given.get("offers", Script().offers))
@@ -152,3 +152,14 @@ def script_from(options: Mapping[str, Any], where: str) -> Script:
                 wanted="one of: " + ", ".join(f.name for f in fields(Faults)),
             ) from error
     return Script(**given)
+
+
+def _number(name: str, value: Any, where: str) -> Any:
+    """value as a number where the script wants one: YAML reads 1e6 as text."""
+    wanted = type(getattr(Script(), name))
+    if wanted not in (int, float) or isinstance(value, bool):
+        return value
+    try:
+        return wanted(float(value))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"`{name}` is {value!r}", where=where, wanted="a number") from error
