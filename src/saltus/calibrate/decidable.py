@@ -4,7 +4,7 @@ A simulated curve carries a word only if (a) its noise-free points already satis
 curve is drawn through them, and (b) an oracle who knows the noise and fits the nearest curve of the opposite kind
 (at the limit of its definition) is refuted clearly: the misfit Σ((μ − nearest)/σ)² is at least `CLEAR`². Curves that
 fall short of (b) are the middle; those an oracle cannot tell at all (below `HOPELESS`²) are undecidable.
-The nearest curve is sought among logistic and ramp rises on a straight drift; wilder ones are not tried.
+The nearest curve is sought among four families of rise on a straight drift; wilder ones are not tried.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ CLEAR = 4.0
 HOPELESS = 1.2
 PLAIN_SHARE = 0.45
 """A gradual truth has no step above this share; the definition allows `step_share`."""
-_MIDPOINTS = 48
+_MIDPOINTS = 40
+_OPPONENTS = ("logistic", "ramp", "saturating", "late gompertz")
 
 
 def crossing(x: Floats, f: Floats, level: float) -> float:
@@ -60,9 +61,7 @@ def is_gradual(setting: Setting, f: Floats, analysis: Analysis) -> bool:
 def misfit_to_gradual(setting: Setting, mean: Floats, error: Floats, analysis: Analysis) -> float:
     """How clearly the nearest drift plus not-quite-jump misses these means, in standard deviations."""
     limit = setting.jump_limit(analysis)
-    return min(
-        _nearest(setting, mean, error, family, limit, drift=True) for family in ("logistic", "ramp")
-    )
+    return min(_nearest(setting, mean, error, f, limit, drift=True) for f in _OPPONENTS)
 
 
 def misfit_to_jump(setting: Setting, mean: Floats, error: Floats, analysis: Analysis) -> float:
@@ -71,11 +70,10 @@ def misfit_to_jump(setting: Setting, mean: Floats, error: Floats, analysis: Anal
     That is a rise of just `gradual_range` of the range, or the widest jump carrying `jump_share` on a drift.
     """
     narrow = analysis.gradual_range * setting.range
-    alone = _nearest(setting, mean, error, "logistic", narrow, drift=False)
-    leap = _nearest(
-        setting, mean, error, "logistic", setting.jump_limit(analysis), share=analysis.jump_share
-    )
-    return min(alone, leap)
+    wide, share = setting.jump_limit(analysis), analysis.jump_share
+    alone = (_nearest(setting, mean, error, f, narrow) for f in _OPPONENTS)
+    leap = (_nearest(setting, mean, error, f, wide, share=share) for f in _OPPONENTS)
+    return min(*alone, *leap)
 
 
 def _nearest(

@@ -96,6 +96,6 @@ def _setting(*, items: int, points: int, seeds: int) -> Setting:
     )  # fmt: skip
     return Setting(
         axis="tokens", log_axis=True, x=7.0 + np.linspace(0.0, DECADES, points), seeds=seeds, items=items,
-        items_known=True, stderr_known=True, floor=0.25, nominal=0.25, floor_known=0.25, floor_stderr=0.0,
+        items_known=True, stderr_known=True, floor=0.25, nominal=0.25, floor_known=0.25,
         floor_source="computed", rise=0.6, shared_items=0.5, jitter=0.06, persistence=0.0, soft=soft,
     )  # fmt: skip

@@ -209,7 +209,7 @@ def _leap_draft(
     wide = limit * rng.uniform(0.0, 0.7)
     middle = setting.x[0] + rng.uniform(0.2, 0.85) * setting.range
     places = middle + rng.normal(0.0, 0.06 * limit, setting.seeds)
-    trend = rng.uniform(0.05, 0.25) if rng.random() < 0.35 else 0.0
+    trend = rng.uniform(0.05, 0.2) if rng.random() < 0.35 else 0.0
     leaps = np.stack([shapes.at(shape, canvas.xs, place, wide) for place in places])
     leaps[: setting.seeds - leapers] = 0.0
     hard = (1 - trend) * leaps + trend * canvas.ts
@@ -217,7 +217,7 @@ def _leap_draft(
     if setting.soft is not None:
         twin = np.stack([_twin_leap(rng, canvas, place, wide, limit) for place in places])
         twin[: setting.seeds - leapers] = 0.0
-        share = rng.uniform(0.0, 0.25)
+        share = rng.uniform(0.0, 0.2)
         soft = (1 - share) * twin + share * canvas.ts ** rng.uniform(0.5, 1.5)
     if leapers == setting.seeds and trend == 0.0 and rng.random() < 0.08:
         hard = _mild_decline(rng, canvas, hard)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from saltus.calibrate.draft import Draft
+from saltus.calibrate.settings import Setting
 from saltus.stats.batch import Bools, Floats
 
 
@@ -25,18 +26,23 @@ class Measured:
     soft: Floats
     soft_stderr: Floats
     seen: Bools
+    floor: float
+    floor_stderr: float
 
 
 def measure(rng: np.random.Generator, draft: Draft) -> Measured:
     """Ask the simulated series once."""
     setting = draft.setting
     shape = (setting.seeds, draft.points)
-    wobble = _wobble(rng, shape, setting.persistence)
-    mean = _jittered(draft.hard_mean(), setting.jitter * wobble)
+    wobble = _wobble(rng, (setting.seeds, draft.points + 1), setting.persistence)
+    untrained = np.full((setting.seeds, 1), setting.floor)
+    mean = np.concatenate([untrained, draft.hard_mean()], axis=1)
+    mean = _jittered(mean, setting.jitter * wobble)
     shared = round(setting.items * setting.shared_items)
     right = _shared_right(rng, mean, shared, alike=rng.random() < 0.7)
     right = right + rng.binomial(setting.items - shared, mean)
-    hard = right / setting.items
+    floor, floor_stderr = _floor(setting, right[:, 0])
+    hard, wobble = right[:, 1:] / setting.items, wobble[:, 1:]
     seen = _kept(rng, draft)
     stderr = np.sqrt(np.maximum(hard * (1 - hard), 0.25 / setting.items) / setting.items)
     soft, soft_stderr = _soft(rng, draft, wobble)
@@ -49,7 +55,17 @@ def measure(rng: np.random.Generator, draft: Draft) -> Measured:
         soft=soft + gone,
         soft_stderr=soft_stderr + gone,
         seen=seen,
+        floor=floor,
+        floor_stderr=floor_stderr,
     )
+
+
+def _floor(setting: Setting, right: Floats) -> tuple[float, float]:
+    """What the analyst knows of the floor: the untrained networks' answers to the same items, or what was said."""
+    if setting.floor_source != "untrained points":
+        return setting.floor_known, 0.0
+    share, asked = float(right.mean() / setting.items), setting.items * len(right)
+    return share, float(np.sqrt(max(share * (1 - share), 0.25 / asked) / asked))
 
 
 def _wobble(rng: np.random.Generator, shape: tuple[int, int], persistence: float) -> Floats:

@@ -69,8 +69,7 @@ class Setting:
     floor: float
     nominal: float
     floor_known: float
-    """What the analyst is told the floor is."""
-    floor_stderr: float
+    """What the analyst is told the floor is, where no untrained point was measured."""
     floor_source: str
     rise: float
     """Top of a full rise above the floor."""
@@ -116,10 +115,6 @@ def draw_setting(rng: np.random.Generator, fixed: Fixed = FREE) -> Setting:
     source = str(rng.choice(["untrained points", "computed", "nominal"], p=[0.5, 0.25, 0.25]))
     if source == "nominal":
         floor = nominal + 0.6 * (floor - nominal)  # nobody could know it better
-    floor_stderr = (
-        float(np.sqrt(floor * (1 - floor) / items)) if source == "untrained points" else 0.0
-    )
-    known = float(rng.binomial(items, floor) / items) if source == "untrained points" else floor
     room = 0.98 - floor
     with_soft = rng.random() < 0.85 if fixed.soft is None else fixed.soft
     return Setting(
@@ -132,15 +127,20 @@ def draw_setting(rng: np.random.Generator, fixed: Fixed = FREE) -> Setting:
         stderr_known=rng.random() < 0.6,
         floor=floor,
         nominal=nominal,
-        floor_known=nominal if source == "nominal" else known,
-        floor_stderr=floor_stderr,
+        floor_known=nominal if source == "nominal" else floor,
         floor_source=source,
         rise=float(room * rng.uniform(0.15, 1.0)),
         shared_items=float(rng.choice([0.0, 0.5, 0.85])),
-        jitter=float(rng.choice([0.0, 0.0, 0.03, 0.06, 0.12, 0.2])),
+        jitter=_jitter(rng, items),
         persistence=float(rng.choice([0.0, 0.0, 0.3, 0.6])),
         soft=_soft(rng, items, nominal) if with_soft else None,
     )
+
+
+def _jitter(rng: np.random.Generator, items: int) -> float:
+    """Logits that make the scatter 1 to 8 times binomial at one half, as published checkpoints have; 0.2 at most."""
+    dispersion = float(rng.choice([1.0, 1.0, 1.5, 2.5, 5.0, 8.0]))
+    return float(min(np.sqrt(4.0 * (dispersion - 1.0) / items), 0.2))
 
 
 def _floor(rng: np.random.Generator) -> tuple[float, float]:

@@ -150,24 +150,25 @@ def assemble(drafts: Sequence[Draft], measured: Sequence[Measured]) -> CurveBatc
         raw_x=arrays["raw_x"],
         seen=seen,
         log_axis=np.array([d.setting.log_axis for d in drafts]),
-        hard=_hard_channel(drafts, arrays),
+        hard=_hard_channel(drafts, measured, arrays),
         soft=_soft_channel(drafts, arrays),
         has_soft=np.array([d.soft is not None for d in drafts]),
         suspects=tuple(_suspects(draft, seeds, points) for draft in drafts),
     )
 
 
-def _hard_channel(drafts: Sequence[Draft], arrays: Mapping[str, Floats]) -> Channel:
-    settings = [d.setting for d in drafts]
+def _hard_channel(
+    drafts: Sequence[Draft], measured: Sequence[Measured], arrays: Mapping[str, Floats]
+) -> Channel:
     ones = np.ones(len(drafts))
     return Channel(
         value=arrays["hard"],
         stderr=arrays["hard_stderr"],
         n=arrays["n"],
-        binomial=np.ones(len(drafts), dtype=bool),
-        floor=np.array([s.floor_known for s in settings]),
-        floor_stderr=np.array([s.floor_stderr for s in settings]),
-        nominal_floor=np.array([s.nominal for s in settings]),
+        binomial=np.array([d.setting.items_known for d in drafts]),
+        floor=np.array([m.floor for m in measured]),
+        floor_stderr=np.array([m.floor_stderr for m in measured]),
+        nominal_floor=np.array([d.setting.nominal for d in drafts]),
         ceiling=ones,
         bottom=0 * ones,
     )

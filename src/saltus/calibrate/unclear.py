@@ -73,7 +73,7 @@ def _tiny_n(rng: np.random.Generator, setting: Setting, analysis: Analysis) -> D
     places = np.linspace(0, len(setting.x) - 1, kept).round().astype(int)
     setting = replace(
         setting, x=setting.x[places], seeds=1, items=items, items_known=True,
-        floor_stderr=0.0, floor_source="computed", floor_known=setting.floor,
+        floor_source="computed", floor_known=setting.floor,
     )  # fmt: skip
     answers = items * len(setting.x) * setting.seeds / 2
     if 2.8 * np.sqrt(setting.floor * (1 - setting.floor) / answers) < 0.3:
