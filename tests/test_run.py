@@ -219,6 +219,7 @@ def test_ctrl_c_stores_what_was_answered_and_says_so(store: Store) -> None:
     with pytest.raises(Interrupted) as caught:
         run(study, store, progress=stop, settings=RunSettings(tell_every=0))
     assert caught.value.report.interrupted
+    assert caught.value.report.asked == 5
     assert store.answers_count() == 5
     assert run(study, store).asked == 15
     assert store.verify() == []

@@ -16,7 +16,7 @@ import pytest
 
 from saltus.conditions.baseline import Baseline
 from saltus.errors import UserError
-from saltus.run import RunSettings, run
+from saltus.run import Interrupted, RunSettings, run
 from saltus.store import Store, Writer
 from saltus.store.log import without_secrets
 from saltus.store.place import Place
@@ -109,6 +109,31 @@ def test_dying_at_any_write_loses_at_most_the_segment_in_flight(
         assert {p.severity for p in store.verify()} <= {"stray"}
         at += 1
     assert deaths >= 10
+
+
+@pytest.mark.parametrize("verb", ["write", "append"])
+@pytest.mark.parametrize("before", [True, False])
+def test_ctrl_c_in_the_middle_of_a_commit_is_survived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, before: bool
+) -> None:
+    study = replace(STUDY, points=1, condition_list=((Baseline(),),), limit=8)
+    store = Store(tmp_path / "s.saltus")
+    real, count = getattr(Place, verb), iter(range(10**6))
+
+    def interrupted(self: Place, *arguments: Any) -> None:
+        stop = next(count) == 2
+        if not (stop and before):
+            real(self, *arguments)
+        if stop:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Place, verb, interrupted)
+        with pytest.raises(Interrupted) as caught:
+            run(study, store, settings=SMALL)
+    assert caught.value.report.asked == 8 - run(study, store, settings=SMALL).asked
+    assert store.verify() == []
+    assert store.table(study).collect()["n_items"].to_list() == [8, 8]
 
 
 def _die_at(patch: pytest.MonkeyPatch, at: int, before: bool) -> None:

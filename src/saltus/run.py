@@ -226,6 +226,9 @@ def _ask_model(session: _Session, share: Share) -> ModelReport:
             pool.ask(window)
     except StoreError:
         raise
+    except KeyboardInterrupt:
+        session.reports.append(ModelReport(ref, model.identity if model else None, tally))
+        raise
     except Exception as failure:  # noqa: BLE001 — one model's failure must not end the study
         error = reason(failure)
         _record_gap(session, ref, None, "failed", error)

@@ -63,6 +63,8 @@ class Work:
     keep: int = 10_000
     """Questions kept between models; 0 for a single model."""
     _items: dict[str, Sequence[Item]] = field(default_factory=dict)
+    _latest: tuple[str, int, Item] | None = None
+    """Items may be made when looked at; the conditions of one share it."""
     _kept: dict[tuple[str, int, str], Question] = field(default_factory=dict)
 
     def items(self, task: Task) -> Sequence[Item]:
@@ -101,7 +103,7 @@ class Work:
         return question
 
     def _render(self, task: Task, index: int, name: str, cross: tuple[Condition, ...]) -> Question:
-        item = self.items(task)[index]
+        item = self._item(task, index)
         refused = failed = item_hash = None
         raw, closed = b"", True
         requests: tuple[Request, ...] = ()
@@ -122,6 +124,11 @@ class Work:
         return Question(
             task, index, name, item, raw, item_hash, requests, closed, refused, failed, digest
         )
+
+    def _item(self, task: Task, index: int) -> Item:
+        if self._latest is None or self._latest[:2] != (task.name, index):
+            self._latest = (task.name, index, self.items(task)[index])
+        return self._latest[2]
 
     def _apply(self, item: Item, task: Task, cross: tuple[Condition, ...]) -> Item | NotApplicable:
         for condition in cross:

@@ -51,20 +51,33 @@ class Break:
 
 
 class LogWriter:
-    """Appends to a log of its own, under a name that nobody else has."""
+    """Appends to a log of its own, under a name that nobody else has.
+
+    After an append that was interrupted, when nobody can say whether the line is there, it goes on in a new log.
+    """
 
     def __init__(self, place: Place) -> None:
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        host = re.sub(r"[^A-Za-z0-9-]", "-", platform.node())[:20] or "host"
-        self.name = f"{stamp}-{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._place, self._n, self._prev = place, 0, ""
+        self._place = place
+        self._begin()
 
     def append(self, kind: str, body: Mapping[str, Any]) -> None:
         """Commits one line. Values under names of secrets are blanked. Raises UserError if it cannot."""
+        if self._unsure:
+            self._begin()
         stamped = {"n": self._n, "prev": self._prev, "time": round(time.time(), 3), "kind": kind}
         line = canonical({**without_secrets(body), **stamped})
+        self._unsure = True
         self._place.append(f"log/{self.name}", self._n, line)
         self._n, self._prev = self._n + 1, line_hash(line)
+        self._unsure = False
+
+    def _begin(self) -> None:
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        host = re.sub(r"[^A-Za-z0-9-]", "-", platform.node())[:20] or "host"
+        self.name = f"{stamp}-{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._n: int = 0
+        self._prev: str = ""
+        self._unsure: bool = False
 
 
 def line_hash(line: bytes) -> str:

@@ -56,7 +56,7 @@ def strays(store: Store) -> list[str]:
 
 
 def compact(store: Store, *, stray_after: float = 3600.0) -> int:
-    """One segment per model; failures that were made good go, the log keeps its history.
+    """One segment per model; failures that were made good and scores of old segments go, the log keeps its history.
 
     Returns the number of files removed. Strays younger than `stray_after` seconds may be another writer's segment in
     flight and stay. Others may write meanwhile; a table being read at that moment has to be read again.
@@ -73,7 +73,17 @@ def compact(store: Store, *, stray_after: float = 3600.0) -> int:
         if age is not None and age >= stray_after:
             store.place.remove(name)
             removed += 1
-    return removed
+    return removed + _drop_orphaned_scores(store)
+
+
+def _drop_orphaned_scores(store: Store) -> int:
+    """Takes away kept scores of segments that are no more."""
+    live = {file.sha256[7:39] for file in store.contents().files("asks")}
+    names = store.place.names("derived/scores")
+    orphans = [n for n in names if n.rsplit("/", 1)[-1].split("-")[0] not in live]
+    for name in orphans:
+        store.place.remove(name)
+    return len(orphans)
 
 
 def _merge(store: Store, log: LogWriter, model: str, segments: list[Segment]) -> int:

@@ -123,8 +123,8 @@ class Writer:
             if rows
         }
         speed = {"tokens": self._tokens, "seconds": round(self._asking, 3)}
+        self._count += 1  # before the line: what is interrupted right after it is written anew, under new names
         self._log.append("segment", {"model": self._model, "files": files, **speed})
-        self._count += 1
         self._empty()
         return True
 
