@@ -1,4 +1,4 @@
-"""The same findings as a short table for a terminal: one line each, the first caveat at its end."""
+"""The same findings as a short table for a terminal: one line each, first caveats as notes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from saltus.report.text import name, shortened
 from saltus.report.words import WORDS
 
 MOST_LINES = 40
+MOST_NOTES = 8
+MOST_NOTE = 200
 _STYLES = {
     "transition": "bold green", "sharp": "bold cyan", "bound": "yellow", "artefact": "bold yellow", "smooth": "blue",
     "split": "magenta", "irregular": "magenta", "flat": "dim", "unresolved": "dim", "defective": "bold red",
@@ -23,24 +25,32 @@ _STYLES = {
 
 
 def terminal_table(findings: Sequence[Finding]) -> RenderableType:
-    """Findings in the order of the report, at most `MOST_LINES`, then counts by verdict."""
+    """Findings in the order of the report, at most `MOST_LINES`; first caveats as numbered notes; counts by verdict."""
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for head in ("series", "task", "along", "verdict", "onset", "width", "q", "weight", "caveat"):
+    for head in ("series", "task", "along", "verdict", "onset", "width", "q", "weight", "note"):
+        right = head in ("q", "weight", "note")
         table.add_column(
             head,
-            justify="right" if head in ("q", "weight") else "left",
-            overflow="ellipsis" if head == "caveat" else "fold",
-            no_wrap=head not in ("series", "task"),
-            min_width=12 if head == "caveat" else None,
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=right or head in ("along", "verdict"),
+            min_width=9 if head in ("series", "task") else None,
         )
     shown = ordered(findings)[:MOST_LINES]
+    notes: dict[str, int] = {}
     for finding in shown:
-        table.add_row(*_line(finding))
+        number = ""
+        if finding.caveats:
+            number = str(notes.setdefault(finding.caveats[0], len(notes) + 1))
+        table.add_row(*_line(finding), Text(number, style="dim"))
     said = ", ".join(f"{entry['count']} {entry['verdict']}" for entry in legend(findings))
     total = f"{len(findings):,} {'finding' if len(findings) == 1 else 'findings'}: {said or 'none'}"
     if len(shown) < len(findings):
         total += f"  (the first {len(shown)} are shown; the report has all)"
-    return Group(table, Text(total, style="dim"))
+    lines = [f"{n}  {shortened(name(note), MOST_NOTE)}" for note, n in notes.items()][:MOST_NOTES]
+    if len(notes) > MOST_NOTES:
+        lines.append(f"{len(notes) - MOST_NOTES} more notes are in the report")
+    return Group(table, *(Text(line, style="dim") for line in lines), Text(total))
 
 
 def _line(finding: Finding) -> list[Text]:
@@ -51,13 +61,10 @@ def _line(finding: Finding) -> list[Text]:
     if finding.onset_low is not None or finding.onset_high is not None:
         onset += f" [{num.span(finding.onset_low, finding.onset_high, finding.axis)}]"
     verdict = f"{WORDS[finding.verdict].symbol} {finding.verdict}"
-    caveat = finding.caveats[0] if finding.caveats else ""
-    plain = [name(finding.series), name(task), name(finding.axis)]
     numbers = [onset, num.brief(finding.width_hard), num.chance(finding.q_value),
                num.percent(finding.verdict_weights.get(finding.verdict))]  # fmt: skip
     return [
-        *map(Text, plain),
-        Text(verdict, style=_STYLES[finding.verdict], no_wrap=True),
-        *map(Text, numbers),
-        Text(shortened(name(caveat), 80), style="dim"),
+        *(Text(name(text)) for text in (finding.series, task, finding.axis)),
+        Text(verdict, style=_STYLES[finding.verdict]),
+        *(Text(number) for number in numbers),
     ]
