@@ -132,7 +132,7 @@ def test_ctrl_c_in_the_middle_of_a_commit_is_survived(
         with pytest.raises(Interrupted) as caught:
             run(study, store, settings=SMALL)
     assert caught.value.report.asked == 8 - run(study, store, settings=SMALL).asked
-    assert store.verify() == []
+    assert {p.severity for p in store.verify()} <= {"stray"}
     assert store.table(study).collect()["n_items"].to_list() == [8, 8]
 
 

@@ -56,6 +56,11 @@ class LogWriter:
     After an append that was interrupted, when nobody can say whether the line is there, it goes on in a new log.
     """
 
+    name: str
+    _n: int
+    _prev: str
+    _unsure: bool
+
     def __init__(self, place: Place) -> None:
         self._place = place
         self._begin()
@@ -75,9 +80,7 @@ class LogWriter:
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         host = re.sub(r"[^A-Za-z0-9-]", "-", platform.node())[:20] or "host"
         self.name = f"{stamp}-{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._n: int = 0
-        self._prev: str = ""
-        self._unsure: bool = False
+        self._n, self._prev, self._unsure = 0, "", False
 
 
 def line_hash(line: bytes) -> str:
