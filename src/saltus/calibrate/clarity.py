@@ -29,8 +29,8 @@ def is_clearly_gradual(draft: Draft, which: str, analysis: Analysis) -> bool:
     if not is_gradual(draft, which, analysis):
         return False
     mean, error = _channel(draft, which)
-    misfit = decidable.misfit_to_jump(draft.setting, mean[-1], error, analysis)
-    return misfit >= decidable.CLEAR
+    misfits = decidable.misfits_to_jump(draft.setting, mean[-1], error, analysis)
+    return all(misfit >= decidable.CLEAR for misfit in misfits)
 
 
 def is_jump(draft: Draft, which: str, analysis: Analysis) -> bool:
@@ -48,8 +48,8 @@ def is_clear_jump(draft: Draft, which: str, analysis: Analysis) -> bool:
     if not is_jump(draft, which, analysis):
         return False
     mean, error = _channel(draft, which)
-    misfit = decidable.misfit_to_gradual(draft.setting, mean[-1], error, analysis)
-    return misfit >= decidable.CLEAR
+    misfits = decidable.misfits_to_gradual(draft.setting, mean[-1], error, analysis)
+    return all(misfit >= decidable.CLEAR for misfit in misfits)
 
 
 def is_clear_turn(draft: Draft, analysis: Analysis) -> bool:

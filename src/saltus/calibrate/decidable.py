@@ -9,6 +9,8 @@ The nearest curve is sought among four families of rise on a straight drift; wil
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from saltus.calibrate.settings import Setting
@@ -58,22 +60,26 @@ def is_gradual(setting: Setting, f: Floats, analysis: Analysis) -> bool:
     )
 
 
-def misfit_to_gradual(setting: Setting, mean: Floats, error: Floats, analysis: Analysis) -> float:
-    """How clearly the nearest drift plus not-quite-jump misses these means, in standard deviations."""
+def misfits_to_gradual(
+    setting: Setting, mean: Floats, error: Floats, analysis: Analysis
+) -> Iterator[float]:
+    """How clearly the nearest drift plus not-quite-jump of each family misses these means, in standard deviations."""
     limit = setting.jump_limit(analysis)
-    return min(_nearest(setting, mean, error, f, limit, drift=True) for f in _OPPONENTS)
+    yield from (_nearest(setting, mean, error, f, limit, drift=True) for f in _OPPONENTS)
 
 
-def misfit_to_jump(setting: Setting, mean: Floats, error: Floats, analysis: Analysis) -> float:
-    """How clearly the nearest curve that is not gradual misses these means, in standard deviations.
+def misfits_to_jump(
+    setting: Setting, mean: Floats, error: Floats, analysis: Analysis
+) -> Iterator[float]:
+    """How clearly the nearest curve of each family that is not gradual misses these means, in standard deviations.
 
     That is a rise of just `gradual_range` of the range, or the widest jump carrying `jump_share` on a drift.
     """
     narrow = analysis.gradual_range * setting.range
     wide, share = setting.jump_limit(analysis), analysis.jump_share
-    alone = (_nearest(setting, mean, error, f, narrow) for f in _OPPONENTS)
-    leap = (_nearest(setting, mean, error, f, wide, share=share) for f in _OPPONENTS)
-    return min(*alone, *leap)
+    for family in _OPPONENTS:
+        yield _nearest(setting, mean, error, family, narrow)
+        yield _nearest(setting, mean, error, family, wide, share=share)
 
 
 def _nearest(

@@ -63,7 +63,10 @@ def _soft_below_floor(rng: np.random.Generator, canvas: Canvas) -> tuple[str, Fl
 def smooth(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft | None:
     """Gradual in every channel; the twins may differ in family, place and width."""
     draft = _smooth_draft(rng, canvas)
-    clear = all(is_clearly_gradual(draft, which, analysis) for which in channels(draft))
+    gradual = all(
+        is_gradual(draft, which, analysis) for which in channels(draft)
+    )  # cheap, so first
+    clear = gradual and all(is_clearly_gradual(draft, w, analysis) for w in channels(draft))
     return draft if clear else None
 
 
@@ -131,9 +134,11 @@ def _mild_decline(rng: np.random.Generator, canvas: Canvas, hard: Floats) -> Flo
 def artefact(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft | None:
     """The soft twin climbs; the hard one is a steep function of it."""
     draft = _artefact_draft(rng, canvas)
-    if draft is None or not is_clearly_gradual(draft, "soft", analysis):
+    if draft is None or not is_gradual(draft, "soft", analysis):
         return None
-    return draft if is_clear_jump(draft, "hard", analysis) else None
+    if not is_clear_jump(draft, "hard", analysis):
+        return None
+    return draft if is_clearly_gradual(draft, "soft", analysis) else None
 
 
 def _artefact_draft(rng: np.random.Generator, canvas: Canvas) -> Draft | None:
@@ -159,7 +164,7 @@ def _steep_link(
     rng: np.random.Generator, graded: Floats, *, logarithmic: bool
 ) -> tuple[str, Floats, Floats, float | None]:
     """(name, hard, soft, token length): exact match of L tokens, or a threshold that items share."""
-    if rng.random() < 0.7:
+    if rng.random() < 0.9:
         low, high = rng.uniform(0.02, 0.4), rng.uniform(0.9, 0.999)
         token = low + (high - low) * graded
         length = float(rng.integers(4, 60))
@@ -226,7 +231,8 @@ def _leap_draft(
         soft=soft, leap=leaps[-1], soft_leap=None if twin is None else twin[-1],
         onset=float(places[setting.seeds - leapers :].mean()), leapt=leapers,
     )  # fmt: skip
-    clear = all(is_clear_jump(draft, which, analysis) for which in channels(draft))
+    jumps = all(is_jump(draft, which, analysis) for which in channels(draft))  # cheap, so first
+    clear = jumps and all(is_clear_jump(draft, which, analysis) for which in channels(draft))
     return draft if clear else None
 
 

@@ -127,11 +127,13 @@ def _swamped(rng: np.random.Generator, setting: Setting, analysis: Analysis) -> 
     mean = draft.hard_mean()[-1]
     error = setting.hard_error(mean)
     seen = float(np.sum(((mean - setting.floor) / error) ** 2)) >= 64.0
+    if not seen or np.ptp(mean) < 2 * _LEAST_RISE:
+        return None
     hopeless = all(
-        misfit(setting, mean, error, analysis) <= decidable.HOPELESS
-        for misfit in (decidable.misfit_to_jump, decidable.misfit_to_gradual)
+        min(misfits(setting, mean, error, analysis)) <= decidable.HOPELESS
+        for misfits in (decidable.misfits_to_jump, decidable.misfits_to_gradual)
     )
-    return draft if seen and hopeless and np.ptp(mean) >= 2 * _LEAST_RISE else None
+    return draft if hopeless else None
 
 
 def defective(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft | None:
