@@ -150,7 +150,9 @@ def _parts(batch: CurveBatch, analysis: Analysis, seed: int) -> list[Part]:
         index, size = piece
         part = cut(take(batch, index), *size)
         m = measure(part, prepare(part), analysis)
-        p, draws = sharp_p(m.prepared.hard, m.limits, analysis, np.random.default_rng([seed, 1]))
+        p, draws = sharp_p(
+            m.prepared.hard, m.hard.fit, m.limits, analysis, np.random.default_rng([seed, 1])
+        )
         return Part(index, part, m, p, draws)
 
     return _each(work, pieces)

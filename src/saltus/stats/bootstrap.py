@@ -12,82 +12,64 @@ from __future__ import annotations
 
 import numpy as np
 
-
 from saltus.records import Analysis
-from saltus.stats.batch import Floats
-from saltus.stats.fit import Fit, curve, fit, refit
-from saltus.stats.series import Series
+from saltus.stats import grid
+from saltus.stats.batch import Bools, Floats
+from saltus.stats.fit import Fit, contest, curve, refit
+from saltus.stats.series import Series, pick
 from saltus.stats.shape import Limits
 
 ENOUGH = 10
-ROUNDS = (20, 80, 300, 1600)
+ROUNDS = (20, 40, 340, 1600)
 SMALLEST = 1e-9
+CLEAR = 1e-5
 
 
 def sharp_p(
-    series: Series, limit: Limits, analysis: Analysis, rng: np.random.Generator
+    series: Series, fitted: Fit, limit: Limits, analysis: Analysis, rng: np.random.Generator
 ) -> tuple[Floats, np.ndarray]:
     """(C,) p-value of the jump against the best smooth curve, and the draws spent."""
-    c = len(series.y)
-    observed, fitted = _statistic(series, series.y, limit, analysis)
-    rows, p_count = series.y.shape[0] * series.y.shape[1], series.y.shape[2]
-    flat = [a.reshape(rows, p_count) for a in (series.y, series.weight, series.u)]
-    null = curve(refit(*flat, fitted.wide_node, True), fitted.wide_node, flat[2], True)
+    c, s, p_count = series.y.shape
+    flat = [a.reshape(c * s, p_count) for a in (series.y, series.weight, series.u)]
+    null = curve(refit(*flat, fitted.wide_node, grid.FINE), fitted.wide_node, flat[2], grid.FINE)
     null = null.reshape(series.y.shape)
-    drawn: list[Floats] = []
+    observed = _statistic(series, series.y[:, None], limit, analysis)[:, 0]
     p, spent = np.ones(c), np.zeros(c, dtype=int)
-    alive = np.flatnonzero(observed > 0)
     kept = np.empty((c, 0))
+    alive = np.flatnonzero(observed > 0)
     for size in ROUNDS:
         size = min(size, analysis.draws - kept.shape[1])
         if size <= 0 or not len(alive):
             break
-        z = rng.standard_normal((size, *series.y.shape[1:]))
+        z = rng.standard_normal((size, s, p_count))
         fresh = np.full((c, size), np.nan)
-        fresh[alive] = _draw(series, null, alive, z, limit, analysis)
-        drawn.append(fresh)
-        kept = np.concatenate(drawn, axis=1)
+        part = pick(series, alive)
+        noise = z[None] * np.sqrt(part.var)[:, None]
+        y = np.where(part.ok[:, None], null[alive][:, None] + noise, 0.0)
+        cut = Limits(narrow=limit.narrow[alive], broad=limit.broad[alive])
+        fresh[alive] = _statistic(part, y, cut, analysis)
+        kept = np.concatenate([kept, fresh], axis=1)
         p[alive] = _tail_p(kept[alive], observed[alive])
         spent[alive] = kept.shape[1]
-        exceed = (kept[alive] >= observed[alive, None]).sum(axis=1)
-        alive = (
-            alive[(exceed < ENOUGH) & (p[alive] > 1e-6)]
-            if kept.shape[1] >= 100
-            else alive[exceed < ENOUGH]
-        )
+        alive = alive[_goes_on(kept[alive], observed[alive], p[alive])]
     return p, spent
 
 
-def _statistic(series: Series, y: Floats, limit: Limits, analysis: Analysis) -> tuple[Floats, Fit]:
-    """(C·K/S,) statistic of y (C, K, P) whose K draws × seeds use the series' positions and weights."""
-    c, s, p = series.y.shape
-    times = y.shape[1] // s
-    weight = np.tile(series.weight, (1, times, 1))
-    fitted = fit(y, weight, series.u, series.ok, limit.bounds(analysis), coarse=True)
-    used = np.tile(series.count > 5, (1, times)).reshape(c, times, s)
-    gain = np.where(used, (fitted.wide - fitted.jump).reshape(c, times, s), 0).sum(axis=2)
-    rss = np.where(used, fitted.rss.reshape(c, times, s), 0).sum(axis=2)
-    freedom = np.where(used, np.tile(series.count - 5, (1, times)).reshape(c, times, s), 0).sum(
-        axis=2
-    )
-    scale = (rss + 1e-9) / np.maximum(freedom, 1)
-    value = np.where(freedom > 0, gain / scale, 0.0)
-    return value.ravel() if times == 1 else value, fitted
+def _goes_on(kept: Floats, observed: Floats, p: Floats) -> Bools:
+    """Too few exceeded it to stop, and it is not yet clear: a p-value far from any threshold needs no more digits."""
+    exceed = (kept >= observed[:, None]).sum(axis=1)
+    clear = (p < CLEAR) & (kept.shape[1] >= sum(ROUNDS[:2]))
+    return (exceed < ENOUGH) & ~clear
 
 
-def _draw(
-    series: Series, null: Floats, rows: np.ndarray, z: Floats, limit: Limits, analysis: Analysis
-) -> Floats:
-    part = Series(
-        u=series.u[rows], y=series.y[rows], var=series.var[rows], n=series.n[rows],
-        ok=series.ok[rows], known=series.known[rows], source=series.source[rows],
-    )  # fmt: skip
-    c, s, p = part.y.shape
-    cut = Limits(narrow=limit.narrow[rows], broad=limit.broad[rows])
-    noise = z[None] * np.sqrt(part.var)[:, None]
-    y = np.where(part.ok[:, None], null[rows][:, None] + noise, 0.0).reshape(c, -1, p)
-    value, _ = _statistic(part, y, cut, analysis)
-    return value.reshape(c, len(z))
+def _statistic(series: Series, y: Floats, limit: Limits, analysis: Analysis) -> Floats:
+    """(C, B) statistic of draws y (C, B, S, P) at the series' positions and weights."""
+    best, smooth, jump = contest(y, series.weight, series.u, series.ok, limit.bounds(analysis))
+    used = (series.count > 5)[:, None]
+    gain = np.where(used, np.minimum(smooth, 1e30) - np.minimum(jump, 1e30), 0).sum(axis=2)
+    freedom = np.where(used, (series.count - 5)[:, None], 0).sum(axis=2)
+    scale = (np.where(used, best, 0).sum(axis=2) + 1e-9) / np.maximum(freedom, 1)
+    return np.where(freedom > 0, gain / scale, 0.0)
 
 
 def _tail_p(draws: Floats, observed: Floats) -> Floats:
@@ -95,7 +77,7 @@ def _tail_p(draws: Floats, observed: Floats) -> Floats:
     n = draws.shape[1]
     exceed = (draws >= observed[:, None]).sum(axis=1)
     p = (exceed + 1) / (n + 1)
-    if n < 50:
+    if n < sum(ROUNDS[:2]):
         return p
     top = np.sort(draws, axis=1)[:, -max(n // 5, 20) :]
     base = top[:, :1]

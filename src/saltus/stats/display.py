@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from saltus.stats import grid
 from saltus.stats.axis import raw_of
 from saltus.stats.batch import Channel, CurveBatch, Floats
 from saltus.stats.fit import curve, refit
@@ -85,7 +86,7 @@ def _fitted(c: ChannelMeasures, i: int, u: Floats) -> Floats:
     """Best curve of every seed, averaged."""
     s = c.series.y.shape[1]
     rows = [i * s + k for k in range(s) if c.series.count[i, k] > 2]
-    each = curve(c.fit.coefficients[rows], c.fit.node[rows], np.tile(u, (len(rows), 1)), False)
+    each = curve(c.fit.coefficients[rows], c.fit.node[rows], np.tile(u, (len(rows), 1)), grid.FINE)
     return np.asarray(each.mean(axis=0))
 
 
@@ -93,9 +94,9 @@ def _smoothest(c: ChannelMeasures, i: int, u: Floats) -> Floats:
     s = c.series
     live = s.count[i] > 2
     node = c.shape.admissible_node[i][live]
-    coefficients = refit(s.y[i][live], s.weight[i][live], s.u[i][live], node, False)
+    coefficients = refit(s.y[i][live], s.weight[i][live], s.u[i][live], node, grid.FINE)
     return np.asarray(
-        curve(coefficients, node, np.tile(u, (int(live.sum()), 1)), False).mean(axis=0)
+        curve(coefficients, node, np.tile(u, (int(live.sum()), 1)), grid.FINE).mean(axis=0)
     )
 
 

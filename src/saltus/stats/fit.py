@@ -1,9 +1,9 @@
 """Weighted least squares of constant + drift + one rise, over every node of the grid, for many rows at once.
 
-A row is one seed of one channel of one curve, or a bootstrap draw of it. Both the drift and the rise are held at or above
-0, so every candidate is monotone. The answer is a profile: the smallest weighted sum of squares for every width
-of the rise and for every midpoint, from which intervals are read; `records.Analysis` says what counts as a jump.
-A rise that carries less than `share` of the whole is a drift, whatever its width.
+A row is one seed of one channel of one curve, or a draw of it. Drift and rise are both held at or above 0, so every
+candidate is monotone. The answer is a profile: the smallest weighted sum of squares for every width of the rise and
+for every midpoint, from which intervals are read. A rise that carries less than `share` of the whole is a drift,
+whatever its width. Draws of one row share its weights, so all but one product is computed once for all of them.
 Known limit: single precision; sums of squares below 1e-6 of the total are noise.
 """
 
@@ -17,8 +17,24 @@ from saltus.stats import grid
 from saltus.stats.batch import Bools, Floats
 
 HUGE = np.float32(1e30)
-BUDGET = 3_000_000
-"""Most numbers of one working array: keeps a piece in the processor's cache and memory flat."""
+BUDGET = 120_000
+"""Most numbers of one working array: keeps a piece within the processor's cache, and memory flat."""
+KEPT, KEPT_RISES = 16, 10
+"""Nodes that a short list keeps per width bin: the best ones, and so many among rises that carry `share`."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What counts as what: shares of the range."""
+
+    share: float
+    narrow: Floats
+    """(C,) largest width of a jump."""
+    broad: Floats
+    """(C,) smallest width of a gradual rise."""
+
+    def at(self, rows: np.ndarray) -> Bounds:
+        return replace(self, narrow=self.narrow[rows], broad=self.broad[rows])
 
 
 @dataclass(frozen=True)
@@ -37,25 +53,14 @@ class Fit:
     """(R, B + 1) smallest per width bin among rises that carry `share`; the last column holds drifts."""
     width_node: np.ndarray
     """(R, B + 1) the node behind it."""
+    mids: Floats
+    """(R, M) midpoints, and …"""
     by_mid: Floats
-    """(R, M) smallest per midpoint bin among rises that carry `share`; inf if none."""
-    wide: Floats
-    """(R,) smallest among drifts and rises at least `broad` wide: the best smooth curve."""
+    """… (R, M) the smallest sum of squares there among rises that carry `share`; inf where there is none."""
     wide_node: np.ndarray
-    """… and its node."""
-    jump: Floats
-    """(R,) smallest among rises that carry `share` and are at most `narrow` wide."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What counts as what, per row: shares of the range."""
-
-    share: float
-    narrow: Floats
-    """(R,) largest width of a jump."""
-    broad: Floats
-    """(R,) smallest width of a gradual rise."""
+    """(R,) best node among drifts and rises at least `broad` wide; −1 is a straight line."""
+    short: np.ndarray
+    """(R, B·KEPT) the nodes worth trying on draws of this row; no columns if not asked for."""
 
 
 def same_positions(u: Floats, ok: Bools) -> Bools:
@@ -64,147 +69,255 @@ def same_positions(u: Floats, ok: Bools) -> Bools:
 
 
 def _longest(u: Floats, ok: Bools) -> Floats:
-    longest = ok.sum(axis=2).argmax(axis=1)
-    return u[np.arange(len(u)), longest]
+    return u[np.arange(len(u)), ok.sum(axis=2).argmax(axis=1)]
 
 
-def fit(y: Floats, weight: Floats, u: Floats, ok: Bools, bounds: Bounds, *, coarse: bool) -> Fit:
-    """Fit rows y (C, K, P) with weights (C, K, P); K runs over seeds and draws.
-
-    u, ok: (C, S, P) with S = K, or K a multiple of S (draws run slowest). All outputs have C·K rows.
-    """
-    c, k, p = y.shape
-    width = k * len(grid.nodes(coarse))
-    pieces = max(1, -(-c * width // BUDGET))
-    if pieces > 1 and c > 1:
-        parts = np.array_split(np.arange(c), min(pieces, c))
-        return _join([
-            fit(y[i], weight[i], u[i], ok[i], _cut(bounds, i), coarse=coarse) for i in parts
-        ])  # fmt: skip
-    if same_positions(u, ok).all():
-        return _solve(y, weight, _longest(u, ok), bounds, coarse)
-    at = np.tile(u, (1, k // u.shape[1], 1)).reshape(c * k, p)
-    return _solve(y.reshape(-1, 1, p), weight.reshape(-1, 1, p), at, bounds, coarse)
+def fit(y: Floats, weight: Floats, u: Floats, ok: Bools, bounds: Bounds, *, level: int = grid.FINE,
+        short: bool = False) -> Fit:  # fmt: skip
+    """Fit rows (C, S, P), weights 0 where not `ok`; outputs have C·S rows. short: also list nodes for `fit_draws`."""
+    parts = []
+    for rows in _pieces(len(y), y.shape[1] * len(grid.nodes(level))):
+        part = (y[rows], weight[rows], u[rows], ok[rows])
+        parts.append(_fit(*part, bounds.at(rows), level, short))
+    return _join(parts)
 
 
-def _cut(bounds: Bounds, rows: np.ndarray) -> Bounds:
-    return replace(bounds, narrow=bounds.narrow[rows], broad=bounds.broad[rows])
+def _pieces(count: int, width: int) -> list[np.ndarray]:
+    return np.array_split(np.arange(count), max(1, min(count, -(-count * width // BUDGET))))
 
 
 def _join(parts: list[Fit]) -> Fit:
     return Fit(*(np.concatenate([getattr(f, d.name) for f in parts]) for d in fields(Fit)))
 
 
-def refit(y: Floats, weight: Floats, u: Floats, node: np.ndarray, coarse: bool) -> Floats:
-    """(R, 3) level, drift and rise of one given node per row (−1: a straight line); y, weight, u (R, P)."""
-    f = np.where(node[:, None] >= 0, grid.curve_of(grid.nodes(coarse), np.maximum(node, 0), u), 0.0)
-    total = np.maximum(weight.sum(axis=1), 1e-30)[:, None]
-    centre = [a - (weight * a).sum(axis=1, keepdims=True) / total for a in (y, u, f)]
-    yc, xc, fc = centre
-    s = {"yy": (weight * yc**2).sum(axis=1, keepdims=True), "xx": (weight * xc**2).sum(axis=1, keepdims=True),
-         "xy": (weight * xc * yc).sum(axis=1, keepdims=True)}  # fmt: skip
-    sff, sfx, sfy = ((weight * fc * a).sum(axis=1, keepdims=True) for a in (fc, xc, yc))
-    _, b, c = _nodewise(sff, sfx, sfy, s)
-    line = np.maximum(s["xy"], 0) / np.maximum(s["xx"], 1e-30)
-    b, c = np.where(node[:, None] < 0, line, b), np.where(node[:, None] < 0, 0, c)
-    level = ((weight * (y - b * u - c * f)).sum(axis=1, keepdims=True)) / total
-    return np.concatenate([level, b, c], axis=1)
+def _basis(u: Floats, weight: Floats, ok: Bools, level: int) -> tuple[np.ndarray, Floats, Floats]:
+    """Basis, positions and weights with one row of positions each: seeds at the same positions share their basis."""
+    if same_positions(u, ok).all():
+        at = _longest(u, ok)
+        return grid.basis(at, level), at, weight
+    at = u.reshape(-1, u.shape[2])
+    return grid.basis(at, level), at, weight.reshape(-1, 1, u.shape[2])
 
 
-def curve(coefficients: Floats, node: np.ndarray, u: Floats, coarse: bool) -> Floats:
-    """Fitted values of rows at positions u (R, Q)."""
-    f = np.where(node[:, None] >= 0, grid.curve_of(grid.nodes(coarse), np.maximum(node, 0), u), 0.0)
-    return coefficients[:, :1] + coefficients[:, 1:2] * u + coefficients[:, 2:] * f
-
-
-def _solve(y: Floats, weight: Floats, u: Floats, bounds: Bounds, coarse: bool) -> Fit:
-    """y, weight (N, K, P), u (N, P)."""
-    n, k, p = y.shape
-    f = grid.basis(u, coarse)
-    total = np.maximum(weight.sum(axis=2), 1e-30)
-    mean = (weight * y).sum(axis=2) / total
-    x0 = (weight * u[:, None]).sum(axis=2) / total
-    yc, xc = y - mean[..., None], u[:, None] - x0[..., None]
-    s = {
-        "yy": (weight * yc**2).sum(axis=2), "xx": (weight * xc**2).sum(axis=2),
-        "xy": (weight * xc * yc).sum(axis=2),
-    }  # fmt: skip
-    w32 = weight.astype(np.float32)
-    left = np.concatenate(
-        [w32, (weight * xc).astype(np.float32), (weight * yc).astype(np.float32)], axis=1
-    )
-    sums = left @ f
-    sf, sfx, sfy = (sums[:, i * k : (i + 1) * k].reshape(n * k, -1) for i in range(3))
-    sff = (w32 @ (f * f)).reshape(n * k, -1) - sf * sf / total.reshape(-1, 1).astype(np.float32)
-    flat = {name: v.reshape(-1, 1) for name, v in s.items()}
-    best = _nodewise(sff, sfx, sfy, flat)
-    return _reduce(best, (sf, mean.ravel(), total.ravel(), x0.ravel()), flat, bounds, coarse)
-
-
-def _nodewise(
-    sff: np.ndarray, sfx: np.ndarray, sfy: np.ndarray, s: dict[str, Floats]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sum of squares, drift b ≥ 0 and rise c ≥ 0 of every node and row."""
-    syy, sxx, sxy = (s[name].astype(np.float32) for name in ("yy", "xx", "xy"))
-    sff = np.maximum(sff, np.float32(1e-20))
-    alone = np.maximum(sfy, 0) / sff
-    rss = syy - alone * sfy
-    det = sff * sxx - sfx * sfx
-    sound = det > np.float32(1e-4) * sff * sxx
-    det = np.where(sound, det, 1)
-    c = (sfy * sxx - sfx * sxy) / det
-    b = (sxy * sff - sfy * sfx) / det
-    both = sound & (b > 0) & (c > 0)
-    rss = np.where(both, syy - c * sfy - b * sxy, rss)
-    return rss, np.where(both, b, 0), np.where(both, c, alone)
-
-
-def _reduce(
-    best: tuple[np.ndarray, np.ndarray, np.ndarray],
-    parts: tuple[np.ndarray, Floats, Floats, Floats],
-    s: dict[str, Floats],
-    bounds: Bounds,
-    coarse: bool,
+def _fit(
+    y: Floats, weight: Floats, u: Floats, ok: Bools, bounds: Bounds, level: int, short: bool
 ) -> Fit:
-    rss, b, c = best
-    sf, mean, total, x0 = parts
-    g = grid.nodes(coarse)
-    rows = np.arange(len(rss))
-    carries = c >= bounds.share * (b + c)
-    narrow, broad = _per_row(bounds.narrow, len(rss)), _per_row(bounds.broad, len(rss))
-    rise = np.where(carries, rss, HUGE)
-    drift = np.where(carries, HUGE, rss)
-    node = rss.argmin(axis=1)
-    line = s["yy"] - np.maximum(s["xy"], 0) ** 2 / np.maximum(s["xx"], 1e-30)
+    c, s, p = y.shape
+    f, at, w = _basis(u, weight, ok, level)
+    rss, carries = _solve(f, at, w, y.reshape(len(at), 1, -1, p), bounds.share)
+    rss, carries = rss.reshape(c * s, -1), carries.reshape(c * s, -1)
+    g = grid.nodes(level)
+    narrow_by = np.repeat(bounds.broad, s)[:, None]
+    rise, drift = np.where(carries, rss, HUGE), np.where(carries, HUGE, rss)
+    flat = [a.reshape(c * s, p) for a in (y, weight, u)]
+    line, constant = _line(*flat)
     by_width, width_node = _binned(rise, g.width_bins)
-    drift_best, drift_node = drift.min(axis=1), drift.argmin(axis=1)
-    by_width = np.concatenate([by_width, np.minimum(drift_best[:, None], line)], axis=1)
+    drift_node = drift.argmin(axis=1)
+    drift_best = np.take_along_axis(drift, drift_node[:, None], axis=1)[:, 0]
+    drift_node = np.where(line <= drift_best, -1, drift_node)
+    by_width = np.concatenate([by_width, np.minimum(drift_best, line)[:, None]], axis=1)
     width_node = np.concatenate([width_node, drift_node[:, None]], axis=1)
-    wide = np.where(g.width >= broad, rss, drift)
+    wide = np.where(g.width >= narrow_by, rss, drift)
     wide_node = wide.argmin(axis=1)
+    wide_best = np.take_along_axis(wide, wide_node[:, None], axis=1)[:, 0]
     by_mid = np.minimum.reduceat(rise[:, g.by_mid], g.mid_bins, axis=1)
-    bb, cc = b[rows, node], c[rows, node]
-    level = mean - cc * sf[rows, node] / total - bb * x0
-    floor = lambda a: np.maximum(a.astype(float), 0.0)  # noqa: E731
+    node = rss.argmin(axis=1)
     return Fit(
-        rss=floor(rss[rows, node]), constant=floor(s["yy"][:, 0]), node=node,
-        coefficients=np.stack([level, bb, cc], axis=1).astype(float),
-        by_width=floor(by_width), width_node=width_node,
-        by_mid=np.where(by_mid >= HUGE, np.inf, floor(by_mid)),
-        wide=floor(np.minimum(wide[rows, wide_node], line[:, 0])), wide_node=wide_node,
-        jump=floor(np.where(g.width <= narrow, rise, HUGE).min(axis=1)),
+        rss=_sum(np.take_along_axis(rss, node[:, None], axis=1)[:, 0]), constant=constant, node=node,
+        coefficients=refit(*flat, node, level), by_width=_sum(by_width), width_node=width_node,
+        mids=np.broadcast_to(g.mid_bin_centres, by_mid.shape), by_mid=_sum(by_mid),
+        wide_node=np.where(line <= wide_best, -1, wide_node),
+        short=_short_list(rss, rise, g) if short else np.empty((c * s, 0), dtype=int),
     )  # fmt: skip
 
 
-def _per_row(values: Floats, rows: int) -> np.ndarray:
-    return np.repeat(values, rows // len(values))[:, None]
+def _sum(a: np.ndarray) -> Floats:
+    return np.where(a >= HUGE, np.inf, np.maximum(a.astype(float), 0.0))
+
+
+def _line(y: Floats, w: Floats, u: Floats) -> tuple[Floats, Floats]:
+    """Weighted sums of squares of a rising line and of a constant."""
+    total = np.maximum(w.sum(axis=1), 1e-30)[:, None]
+    yc, xc = (a - (w * a).sum(axis=1, keepdims=True) / total for a in (y, u))
+    yy, xx, xy = (w * yc**2).sum(axis=1), (w * xc**2).sum(axis=1), (w * xc * yc).sum(axis=1)
+    return yy - np.maximum(xy, 0) ** 2 / np.maximum(xx, 1e-30), yy
+
+
+def _solve(
+    f: np.ndarray, u: Floats, w: Floats, y: Floats, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of squares of every node, and whether its rise carries `share`: (N, B, S, G).
+
+    f (N, P, G) basis, u (N, P), w (N, S, P), y (N, B, S, P). In the direction of a node made orthogonal to constant
+    and drift, the gain is the square of one product; drift and share are conditions on that product alone.
+    """
+    n, b, s, p = y.shape
+    total = np.maximum(w.sum(axis=2), 1e-30)
+    xc = u[:, None] - ((w * u[:, None]).sum(axis=2) / total)[..., None]
+    yc = y - ((w[:, None] * y).sum(axis=3) / total[:, None])[..., None]
+    xx = np.maximum((w * xc**2).sum(axis=2), 1e-30)[:, None, :, None]
+    yy, xy = (
+        a[..., None].astype(np.float32)
+        for a in ((w[:, None] * yc**2).sum(axis=3), (w[:, None] * xc[:, None] * yc).sum(axis=3))
+    )
+    w32 = w.astype(np.float32)
+    sums = np.concatenate([w32, (w * xc).astype(np.float32)], axis=1) @ f
+    sf, sfx = sums[:, :s][:, None], sums[:, s:][:, None]
+    sff = (w32 @ (f * f))[:, None] - sf * sf / total[:, None, :, None].astype(np.float32)
+    sff = np.maximum(sff, np.float32(1e-12))
+    left = sff - sfx * sfx / xx.astype(np.float32)
+    i1 = np.where(
+        left > np.float32(1e-4) * sff, 1 / np.sqrt(np.maximum(left, np.float32(1e-20))), 0
+    )
+    i0 = 1 / np.sqrt(sff)
+    kappa = i1 * sfx
+    rho = i1 * np.float32((1 - share) / max(share, 1e-9)) * xx.astype(np.float32) + kappa
+    gain = ((w[:, None] * yc).astype(np.float32).reshape(n, b * s, p) @ f).reshape(n, b, s, -1)
+    both_gain = sfx * (xy / xx).astype(np.float32)
+    np.subtract(gain, both_gain, out=both_gain)
+    both_gain *= i1
+    gain *= i0
+    np.maximum(gain, 0, out=gain)
+    gain *= gain
+    both = both_gain * kappa < xy
+    both &= both_gain > 0
+    carries = both_gain * rho >= xy
+    carries |= ~both
+    both_gain *= both_gain
+    both_gain += (xy * xy / xx).astype(np.float32)
+    np.copyto(gain, both_gain, where=both)
+    return np.subtract(yy, gain, out=gain), carries
 
 
 def _binned(values: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Minimum and its node within each run of columns that starts at `first`."""
-    low = np.minimum.reduceat(values, first, axis=1)
-    nodes = np.empty(low.shape, dtype=int)
     ends = [*first[1:], values.shape[1]]
-    for i, (a, z) in enumerate(zip(first, ends, strict=True)):
-        nodes[:, i] = a + values[:, a:z].argmin(axis=1)
-    return low, nodes
+    nodes = np.stack(
+        [a + values[:, a:z].argmin(axis=1) for a, z in zip(first, ends, strict=True)], axis=1
+    )
+    return np.take_along_axis(values, nodes, axis=1), nodes
+
+
+def _short_list(rss: np.ndarray, rise: np.ndarray, g: grid.Nodes) -> np.ndarray:
+    """The best nodes of every width bin: `KEPT_RISES` that carry the share, the rest whatever they are."""
+    ends = [*g.width_bins[1:], rss.shape[1]]
+    out = []
+    for a, z in zip(g.width_bins, ends, strict=True):
+        for values, count in ((rise, KEPT_RISES), (rss, KEPT - KEPT_RISES)):
+            out.append(a + np.argpartition(values[:, a:z], count - 1, axis=1)[:, :count])
+    return np.concatenate(out, axis=1)
+
+
+def fit_draws(fitted: Fit, y: Floats, weight: Floats, u: Floats, bounds: Bounds) -> Fit:
+    """Fit draws y (C, B, S, P) of rows that `fit(…, short=True)` has fitted; outputs have C·B·S rows in that order."""
+    c, b, s, p = y.shape
+    flat_w, flat_u = weight.reshape(c * s, 1, p), u.reshape(c * s, p)
+    f = grid.basis_at(flat_u, fitted.short)
+    rows = np.moveaxis(y, 2, 1).reshape(c * s, b, 1, p)
+    rss, carries = _solve(f, flat_u, flat_w, rows, bounds.share)
+    rss, carries = (
+        np.moveaxis(a.reshape(c, s, b, -1), 1, 2).reshape(c * b * s, -1) for a in (rss, carries)
+    )
+    short = np.repeat(fitted.short.reshape(c, 1, s, -1), b, axis=1).reshape(c * b * s, -1)
+    wide_u, wide_w = (
+        np.repeat(a.reshape(c, 1, s, p), b, axis=1).reshape(-1, p) for a in (u, weight)
+    )
+    flat = [y.reshape(-1, p), wide_w, wide_u]
+    line, constant = _line(*flat)
+    rise, drift = np.where(carries, rss, HUGE), np.where(carries, HUGE, rss)
+    by_width = rise.reshape(len(rise), -1, KEPT).min(axis=2)
+    by_width = np.concatenate([by_width, np.minimum(drift.min(axis=1), line)[:, None]], axis=1)
+    best = rss.argmin(axis=1)
+    node = np.take_along_axis(short, best[:, None], axis=1)[:, 0]
+    none = np.full(len(rss), -1)
+    return Fit(
+        rss=_sum(rss[np.arange(len(rss)), best]), constant=constant, node=node,
+        coefficients=refit(*flat, node, grid.FINE), by_width=_sum(by_width),
+        width_node=np.full(by_width.shape, -1), mids=grid.nodes().mid[short], by_mid=_sum(rise),
+        wide_node=none, short=np.empty((len(rss), 0), dtype=int),
+    )  # fmt: skip
+
+
+def fit_links(y: Floats, weight: Floats, u: Floats) -> tuple[Floats, np.ndarray, Floats]:
+    """Fit y (C, Q) over positions u (C, Q) under K weightings (C, K, Q): sums of squares, nodes (C, K), coefficients."""
+    c, k, q = weight.shape
+    rss, node = np.empty((c, k)), np.empty((c, k), dtype=int)
+    for rows in _pieces(c, k * len(grid.nodes(grid.LINK))):
+        f = grid.basis(u[rows], grid.LINK)
+        same = np.broadcast_to(y[rows, None, None], (len(rows), 1, k, q))
+        each, _ = _solve(f, u[rows], weight[rows], same, 0.0)
+        node[rows] = each[:, 0].argmin(axis=2)
+        rss[rows] = np.take_along_axis(each[:, 0], node[rows][..., None], axis=2)[..., 0]
+    flat = [np.broadcast_to(a[:, None], (c, k, q)).reshape(-1, q) for a in (y, u)]
+    coefficients = refit(flat[0], weight.reshape(-1, q), flat[1], node.ravel(), grid.LINK)
+    return rss, node, coefficients.reshape(c, k, 3)
+
+
+def contest(
+    y: Floats, weight: Floats, u: Floats, ok: Bools, bounds: Bounds
+) -> tuple[Floats, Floats, Floats]:
+    """Smallest sums of squares of draws y (C, B, S, P) on the coarse grid: of all, smooth, and jumping curves.
+
+    Smooth: drifts and rises at least `broad` wide; jumping: rises that carry the share, at most `narrow` wide. (C, B, S).
+    """
+    out = []
+    g = grid.nodes(grid.COARSE)
+    for rows in _pieces(len(y), y.shape[1] * y.shape[2] * len(g)):
+        f, at, w = _basis(u[rows], weight[rows], ok[rows], grid.COARSE)
+        part = y[rows]
+        b, s, p = part.shape[1:]
+        if len(at) != len(part):
+            part = np.moveaxis(part, 2, 1).reshape(len(at), b, 1, p)
+        rss, carries = _solve(f, at, w, part, bounds.share)
+        narrow, broad = (
+            np.repeat(a[rows], len(at) // len(rows)) for a in (bounds.narrow, bounds.broad)
+        )
+        best = _duel(rss, carries, g.width, narrow, broad)
+        if len(at) != len(rows):
+            best = [np.moveaxis(a.reshape(len(rows), s, b), 1, 2) for a in best]
+        out.append(best)
+    return tuple(_sum(np.concatenate([o[i] for o in out])) for i in range(3))  # type: ignore[return-value]
+
+
+def _duel(
+    rss: np.ndarray, carries: np.ndarray, width: Floats, narrow: Floats, broad: Floats
+) -> list[np.ndarray]:
+    """Least over all, over smooth and over jumping nodes; nodes are sorted by width, so each is mostly one slice."""
+    end = int(np.searchsorted(width, narrow.max(), side="right"))
+    start = int(np.searchsorted(width, broad.min(), side="left"))
+    few, many = carries[..., :end], carries[..., :start]
+    fits = few if np.ptp(narrow) == 0 else few & (width[:end] <= narrow[:, None])[:, None, None]
+    jump = np.where(fits, rss[..., :end], HUGE).min(axis=3)
+    drift = np.where(many, HUGE, rss[..., :start]).min(axis=3)
+    late = rss[..., start:]
+    if np.ptp(broad) > 0:
+        late = np.where(
+            (width[start:] >= broad[:, None])[:, None, None] | ~carries[..., start:], late, HUGE
+        )
+    smooth = np.minimum(drift, late.min(axis=3))
+    return [rss.min(axis=3), smooth, jump]
+
+
+def refit(y: Floats, weight: Floats, u: Floats, node: np.ndarray, level: int) -> Floats:
+    """(R, 3) level, drift and rise of one given node per row (−1: a straight line); y, weight, u (R, P)."""
+    f = np.where(node[:, None] >= 0, grid.curve_of(grid.nodes(level), np.maximum(node, 0), u), 0.0)
+    total = np.maximum(weight.sum(axis=1), 1e-30)[:, None]
+    yc, xc, fc = (a - (weight * a).sum(axis=1, keepdims=True) / total for a in (y, u, f))
+    xx, xy = (weight * xc * xc).sum(axis=1), (weight * xc * yc).sum(axis=1)
+    ff, fx, fy = ((weight * fc * a).sum(axis=1) for a in (fc, xc, yc))
+    det = ff * xx - fx * fx
+    sound = (node >= 0) & (det > 1e-4 * ff * xx) & (ff > 1e-12)
+    safe = np.where(sound, det, 1.0)
+    b, c = (xy * ff - fy * fx) / safe, (fy * xx - fx * xy) / safe
+    both = sound & (b > 0) & (c > 0)
+    alone = np.where((node >= 0) & (ff > 1e-12), np.maximum(fy, 0) / np.maximum(ff, 1e-30), 0.0)
+    line = np.where(node < 0, np.maximum(xy, 0) / np.maximum(xx, 1e-30), 0.0)
+    b, c = np.where(both, b, line), np.where(both, c, alone)
+    level = (weight * (y - b[:, None] * u - c[:, None] * f)).sum(axis=1) / total[:, 0]
+    return np.stack([level, b, c], axis=1)
+
+
+def curve(coefficients: Floats, node: np.ndarray, u: Floats, level: int) -> Floats:
+    """Fitted values of rows at positions u (R, Q)."""
+    f = np.where(node[:, None] >= 0, grid.curve_of(grid.nodes(level), np.maximum(node, 0), u), 0.0)
+    return coefficients[:, :1] + coefficients[:, 1:2] * u + coefficients[:, 2:] * f

@@ -70,6 +70,8 @@ class Nodes:
     width_bins: np.ndarray
     """First node of each width bin (for reduceat), and …"""
     width_bin_of: np.ndarray
+    bin_width: Floats
+    """Typical width in each width bin."""
     by_mid: np.ndarray
     """Order of nodes by midpoint, and …"""
     mid_bins: np.ndarray
@@ -108,29 +110,32 @@ def inverse(form: np.ndarray, share: Floats) -> Floats:
     return np.choose(form, [logistic, gompertz, mirrored, (q - 0.5) / 0.8])
 
 
-def _spread(step: int) -> list[tuple[int, float, float]]:
-    """(form, w, m) of every node; `step` thins widths and midpoints for the coarse grid."""
+FINE, COARSE, LINK = range(3)
+"""Grids: for the data, for bootstrap draws, for links between channels."""
+_WIDTHS = (0.01, 0.03, 0.06, 0.1, 0.14, 0.18, 0.22, 0.25, 0.28, 0.33, 0.4, 0.5, 0.65, 0.85, 1.2)
+_THIN = (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.55, 0.8, 1.2)
+
+
+def _spread(level: int) -> list[tuple[int, float, float]]:
+    """(form, w, m) of every node of a grid."""
     found = []
-    for i, w in enumerate(
-        (0.01, 0.03, 0.06, 0.1, 0.14, 0.18, 0.22, 0.25, 0.28, 0.33, 0.4, 0.5, 0.65, 0.85, 1.2)
-    ):
-        if step > 1 and i % 2 and w not in (0.25,):
-            continue
+    for w in _WIDTHS if level == FINE else _THIN:
         low, high = (0.0, 1.0) if w <= 0.1 else (-0.1, 1.15) if w <= 0.28 else (-0.4, 1.5)
-        count = 61 if w <= 0.1 else 57 if w <= 0.28 else 39
-        forms = (LOGISTIC,) if w <= 0.03 else (LOGISTIC, RAMP) if w <= 0.06 else range(4)
-        if step > 1 and w <= 0.1:
-            forms = (LOGISTIC,)
-        found += [
-            (form, w, m) for form in forms for m in np.linspace(low, high, (count - 1) // step + 1)
-        ]
+        forms: tuple[int, ...] = (LOGISTIC, GOMPERTZ, MIRRORED, RAMP)
+        if level == FINE:
+            count = 61 if w <= 0.1 else 57 if w <= 0.28 else 39
+            forms = (LOGISTIC,) if w <= 0.03 else (LOGISTIC, RAMP) if w <= 0.06 else forms
+        else:
+            count = 41 if w <= 0.06 else 31 if w <= 0.1 else 21 if w <= 0.3 else 15
+            forms = (LOGISTIC,) if w <= 0.1 or level == LINK else forms[:3]
+        found += [(form, w, m) for form in forms for m in np.linspace(low, high, count)]
     return found
 
 
 @cache
-def nodes(coarse: bool = False) -> Nodes:
-    """The grid of nodes; coarse for bootstrap draws and resamples."""
-    spread = _spread(2 if coarse else 1)
+def nodes(level: int = FINE) -> Nodes:
+    """The nodes of a grid."""
+    spread = _spread(level)
     form = np.array([s[0] for s in spread])
     w, m = (np.array([s[i] for s in spread]) for i in (1, 2))
     low, high = value(form, -m / w), value(form, (1 - m) / w)
@@ -145,31 +150,36 @@ def nodes(coarse: bool = False) -> Nodes:
     mid_bin = np.searchsorted(MID_EDGES, mid[by_mid], side="right") - 1
     used, first = np.unique(mid_bin, return_index=True)
     present, width_first = np.unique(width_bin, return_index=True)
-    if len(present) != len(WIDTH_EDGES):
-        raise AssertionError("every width bin needs a node")
     return Nodes(
         form=form[keep], m=m[keep], w=w[keep], low=low[keep], rise=rise[keep],
         width=width, mid=mid, start=start[keep], end=end[keep],
-        width_bins=width_first, width_bin_of=width_bin, by_mid=by_mid, mid_bins=first,
+        width_bins=width_first, width_bin_of=width_bin,
+        bin_width=np.array([np.median(width[width_bin == b]) for b in present]), by_mid=by_mid, mid_bins=first,
         mid_bin_centres=MID_EDGES[used] + 0.5 * (MID_EDGES[1] - MID_EDGES[0]),
     )  # fmt: skip
 
 
 @cache
-def _table(coarse: bool) -> np.ndarray:
+def _table(level: int) -> np.ndarray:
     """(TABLE + 1, G) float32: every node at evenly spaced positions."""
-    grid = nodes(coarse)
+    grid = nodes(level)
     z = (np.linspace(0, 1, TABLE + 1)[:, None] - grid.m) / grid.w
     raw = value(np.broadcast_to(grid.form, z.shape), z)
     return ((raw - grid.low) / grid.rise).astype(np.float32)
 
 
-def basis(u: Floats, coarse: bool = False) -> np.ndarray:
+def basis(u: Floats, level: int = FINE) -> np.ndarray:
     """(N, P, G) float32: every node at positions u (N, P), scaled to rise from 0 to 1 over the range.
 
     Looked up at the nearest of 4,001 positions: off by at most 0.0014 of the rise for a width of a tenth of the range.
     """
-    return _table(coarse)[np.rint(np.clip(u, 0, 1) * TABLE).astype(np.int32)]
+    return _table(level)[np.rint(np.clip(u, 0, 1) * TABLE).astype(np.int32)]
+
+
+def basis_at(u: Floats, chosen: np.ndarray) -> np.ndarray:
+    """(N, P, K) float32: the chosen fine nodes (N, K) of each row at its positions u (N, P)."""
+    place = np.rint(np.clip(u, 0, 1) * TABLE).astype(np.int32)
+    return _table(FINE)[place[:, :, None], chosen[:, None, :]]
 
 
 def curve_of(grid: Nodes, node: np.ndarray, u: Floats) -> Floats:

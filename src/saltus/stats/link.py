@@ -15,9 +15,12 @@ from scipy.special import stdtrit
 
 from saltus.stats import grid
 from saltus.stats.batch import Bools, Floats
-from saltus.stats.fit import Bounds, fit
+from saltus.stats.fit import curve, fit_links
 from saltus.stats.monotone import Cells
-from saltus.stats.series import Series
+from saltus.stats.series import Series, pick
+
+OFFSETS = np.linspace(-2, 2, 9)
+"""Standard errors of the soft score at which the link is read."""
 
 
 @dataclass(frozen=True)
@@ -37,31 +40,46 @@ class Link:
 
 
 def link(
-    hard: Series, soft: Series, cell: Cells, noise: tuple[Floats, Floats], soft_noise: Floats
-) -> Link:
-    """Judge every curve whose channels share their points; others get covers False and NaN."""
-    c, s, p = hard.y.shape
+    hard: Series, soft: Series, cell: Cells, noise: tuple[Floats, Floats], soft_noise: Floats, asked: Bools
+) -> Link:  # fmt: skip
+    """Judge the curves `asked` about whose channels share their points; others get covers False and NaN."""
+    c = len(hard.y)
     both = hard.ok & soft.ok & (hard.source == soft.source)
-    position, size = _positions(soft.y, both)
-    predicted, slope = _left_out(hard, position, both)
-    slope = slope / size
-    jump = _jump_points(cell, both, (c, s, p))
-    dispersion, freedom = noise
-    scale = _residual_scale(hard, predicted, both & ~jump, dispersion)
-    variance = hard.var * np.maximum(dispersion, scale)[:, None, None]
-    variance = variance * 1.5 + slope**2 * soft.var * soft_noise[:, None, None]
-    z = np.where(jump, np.abs(hard.y - predicted) / np.sqrt(variance), 0.0)
-    tests = np.maximum(jump.sum(axis=(1, 2)), 1)
-    limit = stdtrit(np.maximum(freedom, 1), 1 - 0.025 / tests)
-    worst = z.max(axis=(1, 2))
-    asked = (jump.sum(axis=(1, 2)) > 1) & (both.sum(axis=2).max(axis=1) >= 5)
-    made = _rise(np.where(jump, predicted, np.nan)) / np.maximum(
-        _rise(np.where(jump, hard.y, np.nan)), 1e-12
-    )
+    jump = _jump_points(cell, both)
+    able = asked & (jump.sum(axis=(1, 2)) > 1) & (both.sum(axis=2).max(axis=1) >= 5)
+    worst, made, limit = np.full(c, np.nan), np.full(c, np.nan), np.full(c, np.nan)
+    rows = np.flatnonzero(able)
+    if len(rows):
+        part = (pick(hard, rows), pick(soft, rows), both[rows], jump[rows])
+        own = (noise[0][rows], noise[1][rows], soft_noise[rows])
+        worst[rows], made[rows], limit[rows] = _ask(*part, own)
+    with np.errstate(invalid="ignore"):
+        covers = able & (worst <= limit)
     return Link(
-        covers=asked & (worst <= limit), worst=np.where(asked, worst, np.nan), limit=limit,
-        share=np.where(asked, made, np.nan), rank=_rank(hard.y, soft.y, both),
-    )  # fmt: skip
+        covers=covers, worst=worst, limit=limit, share=made, rank=_rank(hard.y, soft.y, both)
+    )
+
+
+def _ask(
+    hard: Series, soft: Series, both: Bools, jump: Bools, noise: tuple[Floats, Floats, Floats]
+) -> tuple[Floats, Floats, Floats]:
+    """Largest standardised miss, share of the jump that was foretold, and the miss allowed, per curve."""
+    dispersion, freedom, soft_dispersion = noise
+    position, size = _positions(soft.y, both)
+    own = hard.var * dispersion[:, None, None]
+    error = np.sqrt(soft.var * soft_dispersion[:, None, None]) / size
+    first = _left_out(
+        hard.y, np.where(both, 1 / own, 0.0), (position, error), both, np.zeros_like(both)
+    )
+    carried = 0.25 * (first.around[..., -1] - first.around[..., 0]) ** 2 / OFFSETS[-1] ** 2
+    weight = np.where(both, 1 / (own + carried), 0.0)
+    left = _left_out(hard.y, weight, (position, error), both, jump)
+    near = ((hard.y[..., None] - left.around) ** 2 / own[..., None] + OFFSETS**2).min(axis=3)
+    z = np.sqrt(np.where(jump, np.minimum(np.maximum(left.lost, 0), near), 0.0))
+    limit = stdtrit(np.maximum(freedom, 1), 1 - 0.025 / jump.sum(axis=(1, 2)))
+    foretold = np.where(jump, left.around[..., len(OFFSETS) // 2], np.nan)
+    made = _rise(foretold) / np.maximum(_rise(np.where(jump, hard.y, np.nan)), 1e-12)
+    return z.max(axis=(1, 2)), made, limit
 
 
 def _positions(y: Floats, ok: Bools) -> tuple[Floats, Floats]:
@@ -69,42 +87,49 @@ def _positions(y: Floats, ok: Bools) -> tuple[Floats, Floats]:
     low = np.where(ok, y, np.inf).min(axis=(1, 2), keepdims=True)
     high = np.where(ok, y, -np.inf).max(axis=(1, 2), keepdims=True)
     size = np.where(high > low, high - low, 1.0)
-    size = np.where(np.isfinite(size), size, 1.0)
-    return np.where(ok, (y - np.where(np.isfinite(low), low, 0)) / size, 0.0), size
+    return np.where(ok, (y - low) / size, 0.0), size
 
 
-def _left_out(hard: Series, position: Floats, both: Bools) -> tuple[Floats, Floats]:
-    """(C, S, P) prediction of each point by the link fitted to the others of its curve, and its slope."""
-    c, s, p = hard.y.shape
-    flat = s * p
-    weight = np.where(both, hard.weight, 0.0).reshape(c, 1, flat)
-    y, u = hard.y.reshape(c, 1, flat), position.reshape(c, 1, flat)
-    weights = np.repeat(weight, flat, axis=1)
-    weights[:, np.arange(flat), np.arange(flat)] = 0.0
-    ys = np.broadcast_to(y, weights.shape)
-    always = Bounds(share=0.0, narrow=np.ones(c), broad=np.zeros(c))
-    found = fit(ys, weights, u, both.reshape(c, 1, flat), always, coarse=True)
-    g = grid.nodes(True)
-    at = u.reshape(c * flat, 1)
-    step = 0.02
-    places = np.concatenate([at, np.clip(at - step, 0, 1), np.clip(at + step, 0, 1)], axis=1)
-    level, drift, rise = found.coefficients.T[:, :, None]
-    curve = level + drift * places + rise * grid.curve_of(g, found.node, places)
-    run = np.maximum(places[:, 2] - places[:, 1], 1e-9)
-    slope = (curve[:, 2] - curve[:, 1]) / run
-    return curve[:, 0].reshape(c, s, p), slope.reshape(c, s, p)
+@dataclass(frozen=True)
+class _LeftOut:
+    around: Floats
+    """(C, S, P, offsets) prediction at the soft score itself and some of its standard errors away."""
+    lost: Floats
+    """(C, S, P) what a point adds to the sum of squares when it is fitted too."""
 
 
-def _jump_points(cell: Cells, both: Bools, shape: tuple[int, int, int]) -> Bools:
-    order = np.arange(shape[2])
-    start, arrive = cell.start.reshape(*shape[:2], 1), cell.arrive.reshape(*shape[:2], 1)
+def _left_out(
+    hard: Floats, weight: Floats, at: tuple[Floats, Floats], both: Bools, jump: Bools
+) -> _LeftOut:
+    """Jump points are predicted by the link fitted without them, the others by the link fitted to all.
+
+    What a left-out point adds is its squared distance from the nearest prediction that the others admit: the profile
+    version of (observed − predicted)² / prediction variance. at: soft positions and their errors.
+    """
+    c, s, p = hard.shape
+    flat, order = s * p, np.argsort(~jump.reshape(c, s * p), axis=1, kind="stable")
+    out = order[:, : int(jump.sum(axis=(1, 2)).max())]
+    k = out.shape[1]
+    rows = np.arange(c)[:, None]
+    is_jump = jump.reshape(c, flat)
+    weights = np.repeat(weight.reshape(c, 1, flat), k + 1, axis=1)
+    weights[rows, np.arange(k), out] = 0.0
+    u = at[0].reshape(c, flat)
+    rss, node, coefficients = fit_links(hard.reshape(c, flat), weights, u)
+    which = np.full((c, flat), k)
+    which[rows, out] = np.where(is_jump[rows, out], np.arange(k), k)
+    places = np.clip(u[..., None] + OFFSETS * at[1].reshape(c, flat, 1), 0, 1).reshape(c * flat, -1)
+    chosen = coefficients[rows, which].reshape(-1, 3), node[rows, which].ravel()
+    around = curve(*chosen, places, grid.LINK)
+    lost = rss[:, k:] - rss[rows, which]
+    return _LeftOut(around=around.reshape(c, s, p, -1), lost=lost.reshape(c, s, p))
+
+
+def _jump_points(cell: Cells, both: Bools) -> Bools:
+    c, s, p = both.shape
+    order = np.arange(p)
+    start, arrive = cell.start.reshape(c, s, 1), cell.arrive.reshape(c, s, 1)
     return both & (order >= start) & (order <= arrive)
-
-
-def _residual_scale(hard: Series, predicted: Floats, ok: Bools, dispersion: Floats) -> Floats:
-    """Dispersion of the left-out residuals away from the jump, drawn towards the hard channel's own."""
-    square = np.where(ok, (hard.y - predicted) ** 2 / hard.var, 0).sum(axis=(1, 2))
-    return (2 * dispersion + square) / (2 + ok.sum(axis=(1, 2)))
 
 
 def _rise(y: Floats) -> Floats:

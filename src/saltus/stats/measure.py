@@ -1,7 +1,7 @@
 """Everything that is measured on each curve by itself, for a whole batch at once.
 
-`measure` is one pass: trends, fits, shapes, presence, surprise, link, seeds. It is called once on the data with the fine grid,
-and again on every resample with the coarse one, so a verdict and its weights come from the same procedure.
+`measure` is one pass: trends, fits, shapes, presence, surprise, link, seeds. It is called once on the data, and again on
+every resample with fits over the short list of nodes, so a verdict and its weights come from the same procedure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,19 @@ from saltus.stats.link import Link, link
 from saltus.stats.presence import Floors, Presence, floors, presence
 from saltus.stats.seeds import Seeds, seeds
 from saltus.stats.series import Prepared, Series
-from saltus.stats.shape import Limits, Shape, dispersion_of, fit_series, limits, shape, split
+from saltus.stats.shape import (
+    GRADUAL,
+    JUMP,
+    UNKNOWN,
+    Limits,
+    Shape,
+    cells_of,
+    dispersion_of,
+    fit_series,
+    limits,
+    seed_shapes,
+    shape,
+)
 from saltus.stats.surprise import Surprise, surprise
 from saltus.stats.trend import Trend, trend
 
@@ -58,41 +70,44 @@ def measure(
     analysis: Analysis,
     *,
     floor: Floors | None = None,
-    coarse: bool = False,
+    fits: tuple[Fit, Fit] | None = None,
 ) -> Measures:
-    """Measure all curves. `floor` is found from the curves unless given (resamples keep that of the data)."""
+    """Measure all curves. floor and fits (hard, soft) are found unless given: resamples keep the data's floor."""
     limit = limits(prepared.span, curves.log_axis, analysis)
-    hard = _channel(prepared.hard, limit, analysis, coarse)
-    soft = _channel(prepared.soft, limit, analysis, coarse)
+    both = (prepared.hard, prepared.soft)
+    fit_hard, fit_soft = fits or tuple(fit_series(s, limit, analysis) for s in both)
+    margin = np.where(curves.hard.binomial, analysis.present_margin, 0.0)
+    hard = _channel(prepared.hard, fit_hard, limit, analysis, margin)
+    soft = _channel(prepared.soft, fit_soft, limit, analysis, np.zeros(len(margin)))
     if floor is None:
         sources = [key.floor_source for key in curves.keys]
         channel = _with_untrained(curves.hard, curves)
         floor = floors(channel, prepared.hard, sources, hard.shape.dispersion)
     noise = np.minimum(hard.shape.dispersion, hard.trend.local)
     found = presence(curves.hard, prepared.hard, floor, noise)
+    leaps = hard.shape.code == JUMP
+    asked = leaps & (soft.shape.code == GRADUAL) if fits else leaps | (hard.shape.code == UNKNOWN)
+    found_link = link(
+        prepared.hard, prepared.soft, hard.shape.cell, (hard.shape.dispersion, hard.shape.freedom),
+        soft.shape.dispersion, asked,
+    )  # fmt: skip
     return Measures(
         prepared=prepared, limits=limit, hard=hard, soft=soft, floor=floor, presence=found,
         has_soft=curves.has_soft & (prepared.soft.count.max(axis=1) > 0),
         seeds=seeds(prepared.hard, floor.value, hard.shape.dispersion, analysis.present_margin),
-        link=link(prepared.hard, prepared.soft, hard.shape.cell,
-                  (hard.shape.dispersion, hard.shape.freedom), soft.shape.dispersion),
+        link=found_link,
     )  # fmt: skip
 
 
-def _channel(series: Series, limit: Limits, analysis: Analysis, coarse: bool) -> ChannelMeasures:
-    fitted = fit_series(series, limit, analysis, coarse=coarse)
+def _channel(
+    series: Series, fitted: Fit, limit: Limits, analysis: Analysis, least: Floats
+) -> ChannelMeasures:
     trended = trend(series)
     noise = dispersion_of(series, fitted)
-    pooled = shape(series, fitted, trended, limit, noise, analysis=analysis, coarse=coarse)
-    s = series.y.shape[1]
-    if s == 1:
-        alone = pooled
-    else:
-        one = split(series)
-        own = Limits(narrow=np.repeat(limit.narrow, s), broad=np.repeat(limit.broad, s))
-        each = (np.repeat(noise[0], s), np.repeat(noise[1], s))
-        alone = shape(one, fitted, trend(one), own, each, analysis=analysis, coarse=coarse)
-    foreseen = surprise(series, pooled.cell, *noise)
+    cell = cells_of(series, fitted, noise[0])
+    pooled = shape(series, fitted, trended, limit, noise, analysis=analysis, cell=cell, least=least)
+    alone = seed_shapes(series, fitted, limit, pooled, analysis)
+    foreseen = surprise(series, cell, *noise)
     return ChannelMeasures(
         series=series, fit=fitted, trend=trended, shape=pooled, seed_shape=alone, surprise=foreseen
     )

@@ -20,7 +20,11 @@ class Cells:
     low: Floats
     """The 10–90 % width is at least this …"""
     high: Floats
-    """… and at most this; inf where the curve never leaves or never arrives."""
+    """… and at most this, if the slope rises to one peak and falls again; inf where nothing rises.
+
+    Such a curve lies below its chord before the steepest place and above it after: over two or more cells only one of
+    the two crossings can lie at the far end of its cell.
+    """
     bracket_low: Floats
     """The half-way crossing lies between these two points."""
     bracket_high: Floats
@@ -49,7 +53,17 @@ def isotonic(y: Floats, w: Floats) -> Floats:
     mean = np.where((order[:, None] <= order) & (size > 0), mean, np.inf)
     least = np.minimum.accumulate(mean[:, :, ::-1], axis=2)[:, :, ::-1]
     least = np.where((order[:, None] <= order) & np.isfinite(least), least, -np.inf)
-    return np.asarray(least.max(axis=1))
+    best = least.max(axis=1)
+    return np.where(np.isfinite(best), best, 0.0)
+
+
+def _chord(share: Floats, u: Floats, left: np.ndarray, level: float) -> Floats:
+    """Where the chord from point `left` to the next one crosses a level; an end of it where it does not."""
+    rows = np.arange(len(u))
+    right = np.minimum(left + 1, u.shape[1] - 1)
+    a, b = np.nan_to_num(share[rows, left]), np.nan_to_num(share[rows, right])
+    way = np.where(b > a, np.clip((level - a) / np.where(b > a, b - a, 1), 0, 1), 0.0)
+    return u[rows, left] + way * np.maximum(u[rows, right] - u[rows, left], 0)
 
 
 def cells(u: Floats, y: Floats, ok: Bools, w: Floats, tolerance: Floats, drift: Floats) -> Cells:
@@ -72,6 +86,9 @@ def cells(u: Floats, y: Floats, ok: Bools, w: Floats, tolerance: Floats, drift: 
     arrive = np.maximum(arrive, np.minimum(start + 1, last))
     left = np.where(ok & (share > 0.1 + slack), order, last[:, None]).min(axis=1)
     leave = np.where(ok & (share < 0.9 - slack), order, 0).max(axis=1)
+    early = _chord(share, u, start, 0.1) - u[rows, start]
+    late = u[rows, arrive] - _chord(share, u, np.maximum(arrive - 1, 0), 0.9)
+    spared = np.where(arrive - start >= 2, np.clip(np.minimum(early, late), 0, None), 0.0)
     half_low = np.where(ok & (share < 0.5), order, 0).max(axis=1)
     half_high = np.minimum(half_low + 1, last)
     change = np.where(ok[:, 1:], raw[:, 1:] - raw[:, :-1], 0.0)
@@ -80,7 +97,7 @@ def cells(u: Floats, y: Floats, ok: Bools, w: Floats, tolerance: Floats, drift: 
     none = rise <= 0
     return Cells(
         low=np.where(none, 0, np.maximum(u[rows, leave] - u[rows, left], 0)),
-        high=np.where(none, np.inf, u[rows, arrive] - u[rows, start]),
+        high=np.where(none, np.inf, u[rows, arrive] - u[rows, start] - spared),
         bracket_low=u[rows, half_low], bracket_high=u[rows, half_high],
         before=start + 1, after=np.maximum(count - arrive, 0), start=start, arrive=arrive,
         step=np.where(whole > 0, step, 0.0), rise=np.where(none, 0.0, rise),

@@ -14,15 +14,18 @@ from dataclasses import replace
 import numpy as np
 
 from saltus.records import Analysis, Verdict
+from saltus.stats import grid
 from saltus.stats.batch import Bools, Channel, CurveBatch, Floats
 from saltus.stats.facts import fact_arrays
-from saltus.stats.fit import curve
+from saltus.stats.fit import Fit, curve, fit_draws
 from saltus.stats.measure import ChannelMeasures, Measures, measure
 from saltus.stats.presence import Floors
-from saltus.stats.series import Prepared, Series, smooth3
-from saltus.stats.shape import FALLING, NON_MONOTONE
+from saltus.stats.series import Prepared, pick, smooth3
+from saltus.stats.shape import FALLING, NON_MONOTONE, Limits
 
 FIRST = 20
+PIECE = 24
+"""Curves whose draws are computed together."""
 Word = Callable[[int, tuple[int, ...]], Verdict]
 """(index of the curve, codes of its facts) → verdict."""
 
@@ -31,46 +34,74 @@ def verdict_weights(
     curves: CurveBatch, m: Measures, gates: tuple[Floats, Bools], word: Word, analysis: Analysis,
     rng: np.random.Generator,
 ) -> list[Mapping[str, float]]:  # fmt: skip
-    """Share of resamples that gave each word. gates: the family's p-value threshold of presence, and whose jump counts."""
-    threshold, significant = gates
+    """Share of resamples that gave each word. gates: the family's threshold of presence, and whose jump counts."""
     counts: list[Counter[str]] = [Counter() for _ in range(len(m))]
+    first = min(FIRST, analysis.resamples)
     active = np.arange(len(m))
-    for done in range(analysis.resamples):
-        if done == FIRST:
-            active = np.array([i for i in active if len(counts[i]) > 1], dtype=int)
+    for start in range(0, analysis.resamples, max(first, 1)):
+        noise = rng.standard_normal(
+            (2, min(first, analysis.resamples - start), *m.hard.series.y.shape[1:])
+        )
+        for rows in np.array_split(active, max(1, -(-len(active) // PIECE))):
+            for i, found in zip(
+                rows.tolist(), _words(curves, m, gates, rows, noise, word, analysis), strict=True
+            ):
+                counts[i].update(found)
+        active = np.array([i for i in active if len(counts[i]) > 1], dtype=int)
         if not len(active):
             break
-        noise = rng.standard_normal((2, *m.hard.series.y.shape[1:]))
-        part = take(curves, active)
-        prepared = Prepared(
-            origin=m.prepared.origin[active], span=m.prepared.span[active],
-            hard=_redraw(m.hard, active, noise[0], curves.hard), soft=_redraw(m.soft, active, noise[1], curves.soft),
-        )  # fmt: skip
-        floor = Floors(m.floor.value[active], m.floor.stderr[active], m.floor.source[active])
-        again = measure(part, prepared, analysis, floor=floor, coarse=True)
-        found = fact_arrays(
-            again, again.presence.p <= threshold[active], significant[active], analysis
-        )
-        for i, codes in zip(active.tolist(), found.rows().tolist(), strict=True):
-            counts[i][word(i, tuple(codes))] += 1
     return [{k: v / sum(c.values()) for k, v in c.most_common()} for c in counts]
 
 
-def _redraw(m: ChannelMeasures, rows: np.ndarray, noise: Floats, channel: Channel) -> Series:
-    s = m.series
-    c, seeds, p = s.y.shape
-    flat = s.u.reshape(c * seeds, p)
-    fitted = curve(m.fit.coefficients, m.fit.node, flat, False).reshape(c, seeds, p)
-    turns = np.isin(m.shape.code, (FALLING, NON_MONOTONE))[:, None, None]
-    centre = np.where(turns, smooth3(s.y, s.ok), fitted)[rows]
-    spread = np.where(turns[:, 0, 0], m.trend.local, m.shape.dispersion)[rows, None, None]
-    y = centre + noise * np.sqrt(s.var[rows] * spread)
-    low, high = channel.bottom[rows, None, None], channel.ceiling[rows, None, None]
-    y = np.where(s.ok[rows], np.clip(y, low, high), 0.0)
-    return Series(
-        u=s.u[rows], y=y, var=s.var[rows], n=s.n[rows], ok=s.ok[rows], known=s.known[rows],
-        source=s.source[rows],
-    )  # fmt: skip
+def _words(
+    curves: CurveBatch, m: Measures, gates: tuple[Floats, Bools], rows: np.ndarray, noise: Floats,
+    word: Word, analysis: Analysis,
+) -> list[list[Verdict]]:  # fmt: skip
+    """The words of all draws of some curves; noise (2, B, S, P)."""
+    draws = noise.shape[1]
+    spread = np.repeat(rows, draws)
+    channels = ((m.hard, curves.hard, noise[0]), (m.soft, curves.soft, noise[1]))
+    limit = Limits(narrow=m.limits.narrow[rows], broad=m.limits.broad[rows]).bounds(analysis)
+    drawn, fits = [], []
+    for c, channel, z in channels:
+        y = _redraw(c, rows, z, channel)
+        s = pick(c.series, rows)
+        fits.append(fit_draws(_of_rows(c, rows), y, s.weight, s.u, limit))
+        drawn.append(replace(pick(c.series, spread), y=y.reshape(-1, *y.shape[2:])))
+    prepared = Prepared(
+        origin=m.prepared.origin[spread], span=m.prepared.span[spread], hard=drawn[0], soft=drawn[1]
+    )
+    floor = Floors(m.floor.value[spread], m.floor.stderr[spread], m.floor.source[spread])
+    again = measure(take(curves, spread), prepared, analysis, floor=floor, fits=(fits[0], fits[1]))
+    present = again.presence.p <= gates[0][spread]
+    codes = fact_arrays(again, present, gates[1][spread], analysis).rows()
+    kinds, which = np.unique(codes, axis=0, return_inverse=True)
+    tuples = [tuple(k) for k in kinds.tolist()]
+    found = [
+        word(i, tuples[k]) for i, k in zip(spread.tolist(), which.ravel().tolist(), strict=True)
+    ]
+    return [found[k * draws : (k + 1) * draws] for k in range(len(rows))]
+
+
+def _of_rows(c: ChannelMeasures, rows: np.ndarray) -> Fit:
+    """The short lists of some curves, all that `fit_draws` reads."""
+    s = c.series.y.shape[1]
+    short = c.fit.short.reshape(-1, s, c.fit.short.shape[1])[rows]
+    return replace(c.fit, short=short.reshape(-1, short.shape[2]))
+
+
+def _redraw(c: ChannelMeasures, rows: np.ndarray, noise: Floats, channel: Channel) -> Floats:
+    """(C, B, S, P) draws: the fitted curve of every seed (a smoother, where it falls) and noise."""
+    s = c.series
+    shape = s.y.shape
+    flat = s.u.reshape(-1, shape[2])
+    fitted = curve(c.fit.coefficients, c.fit.node, flat, grid.FINE).reshape(shape)
+    turns = np.isin(c.shape.code, (FALLING, NON_MONOTONE))
+    centre = np.where(turns[:, None, None], smooth3(s.y, s.ok), fitted)[rows]
+    scale = np.where(turns, c.trend.local, c.shape.dispersion)[rows, None, None]
+    y = centre[:, None] + noise * np.sqrt(s.var[rows] * scale)[:, None]
+    low, high = (a[rows, None, None, None] for a in (channel.bottom, channel.ceiling))
+    return np.where(s.ok[rows][:, None], np.clip(y, low, high), 0.0)
 
 
 def take(curves: CurveBatch, rows: np.ndarray) -> CurveBatch:

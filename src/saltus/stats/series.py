@@ -7,7 +7,7 @@ Known limit: the working variance of a binomial score rests on a three-point smo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -54,6 +54,11 @@ class Prepared:
     """(C,) range R of x over trained points; decades on a log axis. 1 where there is none."""
     hard: Series
     soft: Series
+
+
+def pick(series: Series, rows: np.ndarray) -> Series:
+    """The series of some curves."""
+    return Series(**{f.name: getattr(series, f.name)[rows] for f in fields(Series)})
 
 
 def canonical(curves: CurveBatch) -> tuple[CurveBatch, list[int]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from saltus.records import Analysis
 from saltus.stats import grid
@@ -26,7 +26,7 @@ FLAT, GRADUAL, JUMP, FALLING, NON_MONOTONE, UNKNOWN = range(6)
 DRIFT_WIDTH = 0.8
 """10–90 % width of a straight line, as a share of the range."""
 RISE_P = 0.01
-FALL_P = 0.01
+FALL_P = 0.002
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,9 @@ def split(series: Series) -> Series:
     )  # fmt: skip
 
 
-def fit_series(series: Series, limit: Limits, analysis: Analysis, *, coarse: bool = False) -> Fit:
+def fit_series(series: Series, limit: Limits, analysis: Analysis) -> Fit:
     """Profiles of every seed, rows C·S."""
-    bounds = limit.bounds(analysis)
-    return fit(series.y, series.weight, series.u, series.ok, bounds, coarse=coarse)
+    return fit(series.y, series.weight, series.u, series.ok, limit.bounds(analysis), short=True)
 
 
 def dispersion_of(series: Series, fitted: Fit) -> tuple[Floats, Floats]:
@@ -105,16 +104,19 @@ def dispersion_of(series: Series, fitted: Fit) -> tuple[Floats, Floats]:
 
 def shape(
     series: Series, fitted: Fit, trend: Trend, limit: Limits, noise: tuple[Floats, Floats], *,
-    analysis: Analysis, coarse: bool = False,
+    analysis: Analysis, cell: Cells, least: Floats,
 ) -> Shape:  # fmt: skip
-    """Judge every curve from the profiles of its seeds; onsets may differ between seeds, the width may not."""
-    c, s, p = series.y.shape
+    """Judge every curve from the profiles of its seeds; onsets may differ between seeds, the width may not.
+
+    cell: of every seed, rows C·S. least: a fall must exceed this to count, in the channel's unit.
+    """
+    c, s, _ = series.y.shape
     dispersion, freedom = noise
-    cell = _cells(series, fitted, dispersion)
     live = (series.count > 2) & (cell.rise.reshape(c, s) > 0.25 * _most(cell.rise.reshape(c, s)))
-    threshold = dispersion * student.ppf(0.975, np.round(freedom, 3)) ** 2
-    low, high, best, node = _profile(fitted, live, threshold, coarse)
-    cell_low, cell_high = (_middle(a.reshape(c, s), live) for a in (cell.low, cell.high))
+    threshold = dispersion * stdtrit(freedom, 0.975) ** 2
+    low, high, best, node = _profile(fitted, live, threshold)
+    cell_low = -_quartile(-cell.low.reshape(c, s), live)
+    cell_high = _quartile(cell.high.reshape(c, s), live)
     width_low, width_high = np.minimum(low, cell_low), np.maximum(high, cell_high)
     before, after, step = (
         _middle(a.reshape(c, s).astype(float), live) for a in (cell.before, cell.after, cell.step)
@@ -125,15 +127,34 @@ def shape(
     code = np.select([jump, gradual], [JUMP, GRADUAL], UNKNOWN)
     code = np.where(trend.rise_p < RISE_P, code, FLAT)
     big = (trend.fall_p < FALL_P) & (trend.fall >= analysis.irregular_share * trend.spread)
-    code = np.where(big, np.where(trend.falls_overall, FALLING, NON_MONOTONE), code)
+    code = np.where(
+        big & (trend.fall > least), np.where(trend.falls_overall, FALLING, NON_MONOTONE), code
+    )
     code = np.where(series.count.max(axis=1) < 3, UNKNOWN, code)
-    onset, onset_low, onset_high = _onset(fitted, cell, live, threshold, coarse)
+    onset, onset_low, onset_high = _onset(fitted, cell, live, threshold)
     return Shape(
         code=code, width=best, width_low=width_low, width_high=width_high,
         onset=onset, onset_low=onset_low, onset_high=onset_high,
         admissible=high, admissible_node=node, dispersion=dispersion, freedom=freedom,
         before=before, after=after, step=step, cell=cell,
     )  # fmt: skip
+
+
+def seed_shapes(
+    series: Series, fitted: Fit, limit: Limits, pooled: Shape, analysis: Analysis
+) -> Shape:
+    """Every seed by itself, rows C·S, with the noise of its curve. Whether it rose at all is not asked here."""
+    s = series.y.shape[1]
+    if s == 1:
+        return pooled
+    one = split(series)
+    rows = len(one.y)
+    sure = Trend.of(rows, rise_p=0.0, fall_p=1.0)
+    own = Limits(narrow=np.repeat(limit.narrow, s), broad=np.repeat(limit.broad, s))
+    noise = (np.repeat(pooled.dispersion, s), np.repeat(pooled.freedom, s))
+    return shape(
+        one, fitted, sure, own, noise, analysis=analysis, cell=pooled.cell, least=np.zeros(rows)
+    )
 
 
 def _most(a: Floats) -> Floats:
@@ -150,8 +171,16 @@ def _middle(a: Floats, live: Bools) -> Floats:
     return np.where(np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), high)
 
 
-def _cells(series: Series, fitted: Fit, dispersion: Floats) -> Cells:
-    c, s, p = series.y.shape
+def _quartile(a: Floats, live: Bools) -> Floats:
+    """(C,) lower quartile over live seeds: seeds share the width, so each one's bound holds for all."""
+    use = live | ~live.any(axis=1, keepdims=True)
+    ordered = np.sort(np.where(use, a, np.inf), axis=1)
+    return np.asarray(ordered[np.arange(len(a)), (use.sum(axis=1) - 1) // 4])
+
+
+def cells_of(series: Series, fitted: Fit, dispersion: Floats) -> Cells:
+    """Cell bounds of every seed, rows C·S, after its drift is taken away."""
+    s = series.y.shape[1]
     one = split(series)
     tolerance = np.sqrt(one.var[:, 0] * np.repeat(dispersion, s)[:, None])
     drift = np.where(
@@ -161,56 +190,50 @@ def _cells(series: Series, fitted: Fit, dispersion: Floats) -> Cells:
 
 
 def _profile(
-    fitted: Fit, live: Bools, threshold: Floats, coarse: bool
+    fitted: Fit, live: Bools, threshold: Floats
 ) -> tuple[Floats, Floats, Floats, np.ndarray]:
     """Lowest, highest and best width that the pooled profile admits, and the nodes of the widest."""
     c, s = live.shape
-    g = grid.nodes(coarse)
     bins = fitted.by_width.shape[1]
     use = (live | ~live.any(axis=1, keepdims=True))[..., None]
     rss = np.where(use, fitted.by_width.reshape(c, s, bins), 0).sum(axis=1)
     delta = rss - rss.min(axis=1, keepdims=True)
-    node = fitted.width_node.reshape(c, s, bins)
-    width = np.where(np.arange(bins) == bins - 1, DRIFT_WIDTH, g.width[node])
-    width = np.where(use, width, 0).sum(axis=1) / use.sum(axis=1)
-    width = np.maximum.accumulate(width, axis=1)
+    width = np.append(grid.nodes().bin_width, DRIFT_WIDTH)
     ok = delta <= threshold[:, None]
     rows = np.arange(c)
     first, last = ok.argmax(axis=1), bins - 1 - ok[:, ::-1].argmax(axis=1)
     low = _between(width, delta, threshold, first, np.maximum(first - 1, 0))
     high = _between(width, delta, threshold, last, np.minimum(last + 1, bins - 1))
-    widest = np.where(last[:, None] == bins - 1, -1, node[rows, :, last])
-    low = np.where(first == 0, 0.0, low)
-    return low, high, width[rows, rss.argmin(axis=1)], widest
+    node = fitted.width_node.reshape(c, s, bins)[rows, :, last]
+    return np.where(first == 0, 0.0, low), high, width[rss.argmin(axis=1)], node
 
 
 def _between(
     width: Floats, delta: Floats, threshold: Floats, inside: np.ndarray, outside: np.ndarray
 ) -> Floats:
     """Where the profile crosses its threshold between an admitted bin and its rejected neighbour."""
-    rows = np.arange(len(width))
+    rows = np.arange(len(delta))
     a, b = delta[rows, inside], delta[rows, outside]
     gap = np.where(b > a, b - a, 1.0)
-    share = np.where(b > a, np.clip((threshold - a) / gap, 0, 1), 0.0)
-    return width[rows, inside] + share * (width[rows, outside] - width[rows, inside])
+    share = np.where(np.isfinite(b) & (b > a), np.clip((threshold - a) / gap, 0, 1), 0.0)
+    return width[inside] + share * (width[outside] - width[inside])
 
 
 def _onset(
-    fitted: Fit, cell: Cells, live: Bools, threshold: Floats, coarse: bool
+    fitted: Fit, cell: Cells, live: Bools, threshold: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Half-way point over seeds; interval = profile over midpoints joined with the bracketing points."""
     c, s = live.shape
-    centres = grid.nodes(coarse).mid_bin_centres
-    delta = fitted.by_mid - fitted.by_mid.min(axis=1, keepdims=True)
-    ok = delta <= np.repeat(threshold, s)[:, None]
+    least = fitted.by_mid.min(axis=1, keepdims=True)
+    some = np.isfinite(least[:, 0])
+    ok = fitted.by_mid <= np.where(some[:, None], least, 0) + np.repeat(threshold, s)[:, None]
     half = 0.5 * (grid.MID_EDGES[1] - grid.MID_EDGES[0])
-    some = np.isfinite(fitted.by_mid).any(axis=1)
-    low = np.where(some, centres[ok.argmax(axis=1)] - half, cell.bracket_low)
-    high = np.where(
-        some, centres[len(centres) - 1 - ok[:, ::-1].argmax(axis=1)] + half, cell.bracket_high
-    )
-    best = np.where(some, centres[fitted.by_mid.argmin(axis=1)], 0.5 * (low + high))
-    low, high = np.minimum(low, cell.bracket_low), np.maximum(high, cell.bracket_high)
+    low = np.where(ok, fitted.mids, np.inf).min(axis=1) - half
+    high = np.where(ok, fitted.mids, -np.inf).max(axis=1) + half
+    best = np.take_along_axis(fitted.mids, fitted.by_mid.argmin(axis=1)[:, None], axis=1)[:, 0]
+    best = np.where(some, best, 0.5 * (cell.bracket_low + cell.bracket_high))
+    low = np.where(some, np.minimum(low, cell.bracket_low), cell.bracket_low)
+    high = np.where(some, np.maximum(high, cell.bracket_high), cell.bracket_high)
     best = np.clip(best, low, high)
     onset, low, high = (_middle(a.reshape(c, s), live) for a in (best, low, high))
     spread = _spread(best.reshape(c, s), live)
@@ -223,5 +246,5 @@ def _spread(onset: Floats, live: Bools) -> Floats:
     mean = np.where(live, onset, 0).sum(axis=1) / np.maximum(count, 1)
     square = np.where(live, (onset - mean[:, None]) ** 2, 0).sum(axis=1)
     deviation = np.sqrt(square / np.maximum(count - 1, 1))
-    factor = student.ppf(0.975, np.maximum(count - 1, 1)) / np.sqrt(np.maximum(count, 1))
+    factor = stdtrit(np.maximum(count - 1, 1), 0.975) / np.sqrt(np.maximum(count, 1))
     return np.where(count > 1, np.minimum(factor, 2.0) * deviation, 0.0)

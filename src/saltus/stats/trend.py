@@ -36,6 +36,15 @@ class Trend:
     local: Floats
     """Noise variance in units of the working variance, from second differences."""
 
+    @staticmethod
+    def of(count: int, *, rise_p: float, fall_p: float) -> Trend:
+        """The same answer for all curves, where the question is not asked."""
+        zero = np.zeros(count)
+        return Trend(
+            rise_p=zero + rise_p, fall_p=zero + fall_p, rise=zero, fall=zero, spread=zero,
+            falls_overall=zero > 0, peak=zero.astype(int), local=zero + 1,
+        )  # fmt: skip
+
 
 def windows(points: int) -> list[int]:
     """Window lengths in points."""
