@@ -241,6 +241,7 @@ def test_the_study_and_the_models_are_written_down(store: Store) -> None:
     run(study, store)
     run(study, store)
     found = store.contents()
+    assert len(found.models) == 2, "what is known of a model is not written again"
     assert [s.answers_before for s in found.studies] == [0, 10]
     assert {s.study_id for s in found.studies} == {study.study_id}
     assert [m.ref.coords["tokens"] for m in found.models[:2]] == [1e6, 1e9]

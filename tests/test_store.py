@@ -16,6 +16,7 @@ import pytest
 
 from saltus.conditions.baseline import Baseline
 from saltus.errors import UserError
+from saltus.records import ModelRef
 from saltus.run import Interrupted, RunSettings, run
 from saltus.store import Store, Writer
 from saltus.store.log import without_secrets
@@ -323,7 +324,10 @@ def test_an_empty_store_has_empty_tables(tmp_path: Path) -> None:
 def test_secrets_are_never_written(tmp_path: Path) -> None:
     store = Store(tmp_path / "s.saltus")
     line = {**_study_line(), "document": {"models": [{"api_key": "sk-123", "tokens_per_step": 5}]}}
-    Writer(store).record("study", line)
+    ref = ModelRef(
+        adapter="a", location="https://me:sk-123@host", series="s", recipe={"api_key": "sk-123"}
+    )
+    Writer(store).record("study", {**line, "models": [ref]})
     text = "".join(p.read_text() for p in (tmp_path / "s.saltus" / "log").iterdir())
     assert "sk-123" not in text
     assert '"tokens_per_step":5' in text

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from saltus import plugins
+from saltus.errors import MissingExtra
 from saltus.executors import Executor, Share, here
 from saltus.hashing import canonical
 from saltus.hosts import host
@@ -224,7 +225,7 @@ def _ask_model(session: _Session, share: Share) -> ModelReport:
                     session.clock.tell, tally)  # fmt: skip
         for window in windows(asks, session.settings.window):
             pool.ask(window)
-    except StoreError:
+    except (StoreError, MissingExtra):
         raise
     except KeyboardInterrupt:
         session.reports.append(ModelReport(ref, model.identity if model else None, tally))
@@ -255,20 +256,15 @@ def refusals(model: Model, tasks: Sequence[Task]) -> list[tuple[str, str]]:
 def _record_model(session: _Session, model: Model, refused: list[tuple[str, str]]) -> None:
     """Writes the model down unless the store says the same of it already and no gap came after."""
     session.writer.begin(model.identity)
-    study_id, describe = session.study.study_id, canonical(without_secrets(model.describe()))
-    found = session.store.contents()
-    mine = ref_key(model.ref)
+    body = {
+        "identity": model.identity, "ref": model.ref, "describe": model.describe(),
+        "study_id": session.study.study_id,
+    }  # fmt: skip
+    found, mine = session.store.contents(), ref_key(model.ref)
     last = next((m for m in reversed(found.models) if ref_key(m.ref) == mine), None)
     gap = any(ref_key(g.ref) == mine and (last is None or g.time >= last.time) for g in found.gaps)
-    same = last is not None and (
-        (last.identity, last.study_id, canonical(last.describe))
-        == (model.identity, study_id, describe)
-    )  # fmt: skip
-    if gap or not same:
-        session.writer.record("model", {
-            "identity": model.identity, "ref": model.ref, "describe": model.describe(),
-            "study_id": study_id,
-        })  # fmt: skip
+    if last is None or gap or canonical(without_secrets(body)) != canonical(last.said()):
+        session.writer.record("model", body)
     for task, why in refused:
         _record_gap(session, model.ref, task, "refused", why)
 

@@ -16,7 +16,7 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from saltus.hashing import canonical
@@ -89,6 +89,9 @@ def line_hash(line: bytes) -> str:
 
 def without_secrets(value: Any) -> Any:
     """The same plain value with whatever is named like a secret, or sits in a URL's user part, blanked."""
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = ((f.name, getattr(value, f.name)) for f in fields(value))
+        value = {name: part for name, part in parts if part is not None}  # as canonical JSON has it
     if isinstance(value, Mapping):
         hidden = {k: isinstance(v, str) and bool(_SECRET.match(str(k))) for k, v in value.items()}
         return {k: "(not stored)" if hidden[k] else without_secrets(v) for k, v in value.items()}
