@@ -16,7 +16,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 
 # Who may import whom: a module may import what stands in its own line or an earlier one of its chain.
 CHAINS = (
-    ("records", "study", "models tasks conditions network scoring", "run", "store"),
+    ("records", "study", "models tasks conditions network scoring store", "run"),
     ("stats", "checks", "verdict", "report", "cli"),
 )
 TORCH_ROOMS = ("models", "network", "zoo")
@@ -124,7 +124,8 @@ def test_no_global_randomness_and_no_printing() -> None:
             re.M,
         ):
             wrong.append(f"{name_of(path)}: global randomness")
-        if re.search(r"^\s*print\(", text, re.M) and not name_of(path).startswith("cli"):
+        # A module run as a program (python -m …, to write a shipped file) may say what it wrote.
+        if re.search(r"^\s*print\(", text.split("def main(")[0].split("if __name__")[0], re.M):
             wrong.append(f"{name_of(path)}: print")
     assert not wrong
 
