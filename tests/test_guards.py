@@ -204,6 +204,15 @@ def test_two_numbers_for_one_point_are_caught_and_averaged_whatever_their_order(
     assert backwards.hard.value[0, 0, 2] == pytest.approx(0.55)
 
 
+def test_items_answered_twice_with_different_answers_are_caught():
+    once, again = items([range(100)] * 6), items([range(100)] * 6)
+    other = again.with_columns(
+        value=pl.when(pl.col("tokens") == 4e9).then(1 - pl.col("value")).otherwise("value")
+    )
+    assert disqualifying(table(once, again)) == set()
+    assert found(table(once, other))["contradicting_rows", "S"].sum() == 1
+
+
 def test_repeats_are_no_contradiction():
     rows = table(numbers(RISE, repeat=0), numbers([r + 0.01 for r in RISE], repeat=1))
     assert disqualifying(rows) == set()

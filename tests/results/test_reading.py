@@ -89,6 +89,17 @@ def test_words_for_numbers(tmp_path):
     assert table["stderr"].null_count() == 2
 
 
+@pytest.mark.parametrize("days", [["2023-07-02"] * 6, [2023.5] * 6, ["2023.5"] * 6])
+def test_dates_become_years(tmp_path, days):
+    table = read([write(tmp_path, tidy(date=days))]).table
+    assert table["date"].to_list() == pytest.approx([2023.5] * 6, abs=0.01)
+
+
+def test_a_word_for_a_date_is_refused(tmp_path):
+    with pytest.raises(UserError, match="`soon` is not a number"):
+        read([write(tmp_path, tidy(date=["2023-07-02"] * 5 + ["soon"]))])
+
+
 def test_per_cent_of_a_whole_column_becomes_shares_and_says_so(tmp_path):
     frame = tidy(
         value=[25.0, 24.0, 0.0, 40.0, 50.0, 60.5], stderr=[1.0] * 6, chance_level=[25.0] * 6

@@ -151,7 +151,7 @@ def _shared(document: Mapping[str, Any], task: str) -> Row:
         "task_version": _text(version),
         "nominal_floor": nominal_floor(task, kind),
         "format": {"multiple_choice": "choices", "generate_until": "generate", "loglikelihood": "cloze"}.get(kind),
-        "prompt_hash": _text((document.get("task_hashes") or {}).get(task)),
+        "prompt_hash": None if config.get("limit") else _text((document.get("task_hashes") or {}).get(task)),
     }  # fmt: skip
 
 

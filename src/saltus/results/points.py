@@ -109,7 +109,14 @@ def as_enums(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
 
 def per_item(rows: pl.DataFrame) -> pl.DataFrame:
     """Item-level rows with repeats and raters averaged: one row per point and item, `pid` naming the point."""
-    return rows.group_by("pid", "item_id").agg(pl.col("y").mean(), pl.col("group").first())
+    y = pl.col("y")
+    meant = pl.col("repeat").is_not_null().any() | pl.col("rater").is_not_null().any()
+    return rows.group_by("pid", "item_id").agg(
+        y.mean(),
+        pl.col("group").first(),
+        pl.when(meant).then(0.0).otherwise(y.max() - y.min()).alias("apart"),
+        y.n_unique().alias("readings"),
+    )
 
 
 def points(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -179,8 +186,8 @@ def _from_items(items: pl.DataFrame) -> pl.DataFrame:
         pl.col("y").mean().alias("value"),
         (pl.col("y").std() / pl.len().sqrt()).alias("se"),
         pl.len().cast(pl.Float64).alias("n"),
-        pl.lit(0.0).alias("spread"),
-        pl.lit(1, pl.UInt32).alias("readings"),
+        pl.col("apart").mean().alias("spread"),
+        pl.col("readings").max(),
         pl.col("item_id").hash().sum().cast(pl.String).alias("item_set"),
     )
     if items["group"].null_count() == items.height:

@@ -180,6 +180,8 @@ def _likely(columns: list[str], mapping: Mapping[str, str]) -> str:
 def _cast(frame: pl.DataFrame, column: Column, where: str) -> pl.Series:
     """The column in its type. Text that stands for nothing is null; anything else that does not fit is refused."""
     series = frame[column.name]
+    if column.name == "date":
+        series = _years(series)
     if series.dtype == column.dtype:
         return _blank_to_null(series) if column.dtype == pl.String else series
     if column.dtype == pl.String:
@@ -204,6 +206,21 @@ def _cast(frame: pl.DataFrame, column: Column, where: str) -> pl.Series:
     out = series.cast(column.dtype, strict=False)
     _refuse_first(series, series.is_not_null() & out.is_null(), column, where)
     return out
+
+
+def _years(series: pl.Series) -> pl.Series:
+    """Dates as years; text that is no date stays as it is, to be read as a number or refused with its row."""
+
+    def years(day: pl.Expr) -> pl.Expr:
+        return day.dt.year() + (day.dt.ordinal_day() - 1) / 365.25
+
+    if series.dtype.is_temporal():
+        return pl.select(years(pl.lit(series.cast(pl.Date))).alias(series.name)).to_series()
+    if series.dtype != pl.String:
+        return series
+    day = pl.lit(series).str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+    text = pl.coalesce(years(day).cast(pl.String), pl.lit(series))
+    return pl.select(text.alias(series.name)).to_series()
 
 
 def _read_text(series: pl.Series, dtype: Any) -> pl.Series:
