@@ -28,9 +28,17 @@ def name_of(path: Path) -> str:
 
 
 def imports(tree: ast.AST) -> set[str]:
-    """Every module imported anywhere in the tree, at module level or inside functions."""
+    """Every module imported at run time, at module level or inside functions; types only do not count."""
+    types_only = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
     found = set()
     for node in ast.walk(tree):
+        if node in types_only:
+            continue
         if isinstance(node, ast.Import):
             found |= {a.name for a in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -112,6 +112,17 @@ class NotApplicable:
     why: str
 
 
+def condition_label(kind: str, level_name: str, level: float | str | None) -> str:
+    """`baseline`, `typos[rate=0.02]`: a condition in ids and in the table's column `condition`."""
+    if level is None:
+        return kind
+    return (
+        f"{kind}[{level_name}={level:g}]"
+        if isinstance(level, float)
+        else f"{kind}[{level_name}={level}]"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How a model is to answer. Part of an answer's identity."""

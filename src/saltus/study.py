@@ -20,7 +20,7 @@ from saltus import plugins
 from saltus.documents import line_of, parse, read_text, read_yaml
 from saltus.errors import UserError, nearest
 from saltus.hashing import content_hash
-from saltus.records import Analysis, AskPolicy, SeriesEntry, Verdict
+from saltus.records import Analysis, AskPolicy, SeriesEntry, Verdict, condition_label
 
 if TYPE_CHECKING:
     from saltus.conditions.base import Condition
@@ -227,9 +227,7 @@ class Study:
 
     def condition_id(self, conditions: tuple[Condition, ...]) -> str:
         """`typos[rate=0.02]`; crosses joined by `+`."""
-        from saltus.conditions.base import condition_id
-
-        return "+".join(condition_id(c) for c in conditions)
+        return "+".join(condition_label(c.kind, c.level_name, c.level) for c in conditions)
 
 
 def load(path: Path | str) -> Study:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from saltus.records import Item, NotApplicable
+from saltus.records import Item, NotApplicable, condition_label
 from saltus.tasks.base import Task
 
 
@@ -31,7 +31,4 @@ class Condition(Protocol):
 
 def condition_id(condition: Condition) -> str:
     """`baseline`, `typos[rate=0.02]`: what the results table calls it."""
-    if condition.level is None:
-        return condition.kind
-    level = f"{condition.level:g}" if isinstance(condition.level, float) else condition.level
-    return f"{condition.kind}[{condition.level_name}={level}]"
+    return condition_label(condition.kind, condition.level_name, condition.level)
