@@ -110,6 +110,30 @@ def test_generation_does_not_depend_on_order_or_batch(
         assert answer.token_logprobs == pytest.approx(all_[key].token_logprobs, abs=1e-4)
 
 
+def test_a_network_that_does_not_bear_padding_is_given_prompts_of_one_length(
+    tiny: Tiny, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import LlamaForCausalLM
+
+    forward = LlamaForCausalLM.forward
+
+    def maskless(
+        self: Any, input_ids: torch.Tensor, past_key_values: Any = None, use_cache: bool = True
+    ) -> Any:
+        return forward(
+            self, input_ids=input_ids, past_key_values=past_key_values, use_cache=use_cache
+        )
+
+    sound = opened(tiny("llama"))
+    requests = generations(sound)
+    wanted = {a.key: a.token_ids for a in sound.generate(requests)}
+    assert sound._pads is True
+    monkeypatch.setattr(LlamaForCausalLM, "forward", maskless)
+    model = opened(tiny("llama"))
+    assert {a.key: a.token_ids for a in model.generate(requests)} == wanted
+    assert model._pads is False
+
+
 def test_greedy_generation_is_what_transformers_generates(tiny: Tiny, opened: Opened) -> None:
     model = opened(tiny("gpt_neox"))
     for request in generations(model, 4):
@@ -145,6 +169,19 @@ def test_stop_strings_end_an_answer_and_are_cut_from_it(tiny: Tiny, opened: Open
     assert cut.finish == "stop"
     assert cut.text == whole.text[: whole.text.index(stop)]
     assert cut.token_ids == whole.token_ids[: len(cut.token_ids)]
+
+
+def test_a_window_of_three_tokens_is_enough(tiny: Tiny, opened: Opened) -> None:
+    """Modular addition asks networks with room for `a b =` alone."""
+    model = opened(tiny("gpt2", n_positions=3))
+    said = next(model.generate([Request(kind="generate", prompt_ids=(1, 2))]))
+    scored = next(
+        model.loglikelihood(
+            [Request(kind="loglikelihood", prompt_ids=(1, 2, 3), continuation_ids=(4,))]
+        )
+    )
+    assert (len(said.token_ids), said.finish) == (1, "window")
+    assert scored.error is None
 
 
 def test_eos_ends_an_answer(tiny: Tiny, opened: Opened, tmp_path: Path) -> None:

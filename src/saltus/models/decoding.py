@@ -1,9 +1,10 @@
 """Generation: greedy or sampled, each answer with a random stream of its own.
 
-Rows of like length are decoded together with a key/value cache, padded on the left under a mask. Sampling reads
-one uniform number per token from the row's own generator, so neither order nor batch chooses another token.
-Limit: batches of other shapes differ by about 1e-6 in a logit; a draw that falls within that of a boundary can
-change. Log-probabilities are the network's own, before temperature and top_p.
+Rows of like length are decoded together with a key/value cache, padded on the left under a mask, or, where a
+network does not bear that, rows of one length. Sampling reads one uniform number per token from the row's own
+generator, so neither order nor batch chooses another token. Limit: batches of other shapes differ by about 1e-6
+in a logit; a draw that falls within that of a boundary can change. Log-probabilities are the network's own,
+before temperature and top_p.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from saltus.models.packing import read_logits
+from saltus.models.packing import read_logits, vocabulary
 from saltus.records import Settings
 
 
@@ -49,19 +50,42 @@ class Speaker:
 
     eos: frozenset[int]
     decode: Callable[[list[int]], str]
+    pads: bool = True
+    """The network reads a padded prompt as it reads the prompt alone (`pads_well`)."""
 
 
 def generate(net: Any, rows: Sequence[Row], speaker: Speaker, budget: int) -> Iterator[Row]:
     """The same rows, finished, in any order. budget: tokens (padding and answers included) held at once."""
     batch: list[Row] = []
-    for row in sorted(rows, key=lambda r: (-len(r.prompt) - r.limit, r.index)):
-        widest = max((len(r.prompt) + r.limit for r in (*batch, row)), default=0)
-        if batch and (len(batch) + 1) * widest > budget:
+    for row in sorted(rows, key=lambda r: (-len(r.prompt), -r.limit, r.index)):
+        widest = max(len(r.prompt) + r.limit for r in (*batch, row))
+        apart = not speaker.pads and batch and len(batch[0].prompt) != len(row.prompt)
+        if apart or (batch and (len(batch) + 1) * widest > budget):
             yield from _together(net, batch, speaker)
             batch = []
         batch.append(row)
     if batch:
         yield from _together(net, batch, speaker)
+
+
+def pads_well(net: Any, tolerance: float, window: int | None) -> bool:
+    """Whether left-padded prompts give the logits that they give alone, to so many nats, on random tokens.
+
+    A network that takes no mask or counts positions from the pads does not; it is then given prompts of one
+    length at a time. NaN counts as agreement: it is reported where it is asked.
+    """
+    dice = torch.Generator().manual_seed(1)
+    longest = min(window or 6, 6)
+    ids = torch.randint(vocabulary(net), (longest,), generator=dice).tolist()
+    prompts = [tuple(ids), tuple(ids[: (longest + 1) // 2])]
+
+    def first(*some: tuple[int, ...]) -> torch.Tensor:
+        rows = [Row(i, prompt, Settings(), 0, 1) for i, prompt in enumerate(some)]
+        return _State(net, rows).logits()[-1].float().log_softmax(-1)
+
+    with torch.inference_mode():
+        apart = (first(*prompts) - first(prompts[1])).abs()
+    return not bool((apart > tolerance).any())
 
 
 def _together(net: Any, batch: list[Row], speaker: Speaker) -> list[Row]:

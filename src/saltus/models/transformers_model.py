@@ -56,6 +56,7 @@ class TransformersModel:
         self._vocabulary = _text(self.checkpoint.config).get("vocab_size")
         self._net: Any = None
         self._noise: float | None = None
+        self._pads: bool | None = None
 
     def encode(self, request: Request) -> Request:
         """The request with its token ids; `encoding` says how. Needs the tokenizer only."""
@@ -89,7 +90,7 @@ class TransformersModel:
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Answer]:
         """Greedy or sampled text. `token_ids` are all that was said, the stop string's included, EOS left out."""
-        from saltus.models.decoding import Row, Speaker, generate
+        from saltus.models.decoding import Row, Speaker, generate, pads_well
 
         asked, rows = list(requests), []
         for i, request in enumerate(asked):
@@ -104,7 +105,9 @@ class TransformersModel:
             rows.append(Row(i, prompt, request.settings, seed, limit))
         if not rows:
             return
-        speaker = Speaker(self.eos, self.encoder.decode)
+        if self._pads is None:
+            self._pads = pads_well(self.net, TOLERANCE[self.ask.dtype], self.window)
+        speaker = Speaker(self.eos, self.encoder.decode, self._pads)
         for row in self._guarded(generate(self.net, rows, speaker, self.ask.batch_tokens)):
             key = answer_key(self.identity, asked[row.index])
             if row.finish == "nan":
