@@ -81,6 +81,23 @@ def test_two_writers_work_side_by_side(url: str) -> None:
     assert one.table(STUDY).collect()["n_items"].to_list() == [6] * 8
 
 
+def test_a_reader_survives_a_compaction_under_its_feet(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = replace(STUDY, points=1)
+    run(study, Store(url), settings=SMALL)
+    real, calls = Store.read, iter(range(10**6))
+
+    def merged_away(self: Store, *arguments: Any) -> Any:
+        if next(calls) == 1:
+            monkeypatch.setattr(Store, "read", real)
+            Store(url).compact()
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Store, "read", merged_away)
+    assert run(study, Store(url)).asked == 0
+
+
 class _Death(BaseException):
     """What a kill looks like from inside."""
 

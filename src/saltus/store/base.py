@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -80,14 +80,11 @@ class Store:
 
     def known(self, model: str) -> Known:
         """What is there of a model identity. Raises StoreError on a damaged segment."""
-        found = self.contents()
         answered, complete = bytearray(), bytearray()
-        for file in found.files("answers", model):
-            table = self.read(file, ["key", "error"])
+        for table in self._each("answers", model, ["key", "error"]):
             keys = table.filter(pc.is_null(table["error"]))["key"]
             answered += bytes.fromhex("".join(pc.utf8_slice_codeunits(keys, 0, 32).to_pylist()))
-        for file in found.files("asks", model):
-            table = self.read(file, ["ask_id", "state"])
+        for table in self._each("asks", model, ["ask_id", "state"]):
             ids = table.filter(pc.not_equal(table["state"], "failed"))["ask_id"]
             complete += b"".join(ids.to_pylist())
         return Known(Digests(answered), Digests(complete))
@@ -95,17 +92,16 @@ class Store:
     def item_digests(self) -> Digests:
         """All items stored, for whatever model."""
         packed = bytearray()
-        for file in self.contents().files("items"):
-            column = self.read(file, ["item_hash"])["item_hash"]
-            packed += bytes.fromhex("".join(pc.utf8_slice_codeunits(column, 7, 39).to_pylist()))
+        for table in self._each("items", None, ["item_hash"]):
+            digits = pc.utf8_slice_codeunits(table["item_hash"], 7, 39).to_pylist()
+            packed += bytes.fromhex("".join(digits))
         return Digests(packed)
 
     def fetch(self, model: str, keys: Iterable[str]) -> dict[str, Answer]:
         """Those of the answers that are stored and no failures."""
         wanted = pa.array(list(keys), pa.string())
         found: dict[str, Answer] = {}
-        for file in self.contents().files("answers", model):
-            table = self.read(file)
+        for table in self._each("answers", model, None):
             hit = pc.and_(pc.is_in(table["key"], value_set=wanted), pc.is_null(table["error"]))
             found.update((answer.key, answer) for answer in answers_from(table.filter(hit)))
         return found
@@ -160,6 +156,24 @@ class Store:
                 do="`saltus verify` lists all damage; restore the file from a copy, "
                 "or give the study a new store",
             ) from error
+
+    def _each(
+        self, kind: str, model: str | None, columns: Sequence[str] | None
+    ) -> Iterator[pa.Table]:
+        """Every live file of a kind. A row may come twice when another process merges files meanwhile."""
+        read: set[str] = set()
+        while True:
+            found = self.contents()
+            try:
+                for file in found.files(kind, model):
+                    if file.name not in read:
+                        table = self.read(file, columns)
+                        read.add(file.name)
+                        yield table
+                return
+            except StoreError:
+                if self.contents().replaced <= found.replaced:
+                    raise  # it was not merged away: it is lost
 
     def mark(self) -> None:
         """Writes store.json before the first commit."""
