@@ -72,7 +72,7 @@ def test_identity_is_meaning_not_layout() -> None:
         ("limit: 500", "limit: 0", 13, "greater than or equal to 1"),
         ("limit: 500", "limit: 500\nlimit: 5", 14, "stands twice"),
         ("limit: 500", "ask: {dtype: float33}", 13, "did you mean `float32`"),
-        ("study: copying", "study: [copying", 4, "not valid YAML"),
+        ("study: copying", "study: [copying", 3, "not valid YAML"),
         ("limit: 500", "gates: [G1]", 13, "at most 0 items"),
         ("question: Does", "question: {a: ", 3, "not valid YAML"),
     ],

@@ -116,11 +116,7 @@ def condition_label(kind: str, level_name: str, level: float | str | None) -> st
     """`baseline`, `typos[rate=0.02]`: a condition in ids and in the table's column `condition`."""
     if level is None:
         return kind
-    return (
-        f"{kind}[{level_name}={level:g}]"
-        if isinstance(level, float)
-        else f"{kind}[{level_name}={level}]"
-    )
+    return f"{kind}[{level_name}={format(level, 'g') if isinstance(level, float) else level}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
