@@ -61,16 +61,21 @@ def write_report(findings: Sequence[Finding], context: ReportContext, path: Path
 
 
 def report_html(findings: Sequence[Finding], context: ReportContext) -> str:
-    """The page as text."""
+    """The page as text. The index is filled last, with what the rest leaves of the bytes."""
     script = Markup((_HERE / "report.js").read_text(encoding="utf-8"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment().get_template("report.html.jinja").render(
-        page=_page(findings, context),
-        css=style(),
-        script=script,
-        script_hash=Markup(f"sha256-{digest}"),
-        version=__version__,
-    )  # fmt: skip
+    fixed = {
+        "css": style(),
+        "script": script,
+        "script_hash": Markup(f"sha256-{digest}"),
+        "version": __version__,
+    }
+    template = environment().get_template("report.html.jinja")
+    page, ordered, slugs, numbered = _page(findings, context)
+    room = select.MOST_BYTES - select.SPARE_BYTES - _size(template.render(page=page, **fixed))
+    rows = _rows(ordered, slugs, numbered, room)
+    rule = select.rule(len(slugs), len(rows), len(findings), safe(context.findings_file))
+    return template.render(page=page | {"rows": rows, "rule": rule}, **fixed)
 
 
 @cache
@@ -92,14 +97,15 @@ def environment() -> Environment:
     )
 
 
-def _page(findings: Sequence[Finding], context: ReportContext) -> Line:
+def _page(
+    findings: Sequence[Finding], context: ReportContext
+) -> tuple[Line, list[Finding], dict[str, str], dict[str, int]]:
+    """Everything but the index; with the order, the sections' ids and the notes' numbers that the index needs."""
     named = frozenset(h.finding_id for h in context.hypotheses if h.finding_id)
     ordered = select.ordered(findings, named)
     sections, slugs = _sections(ordered, named, context)
     kept, numbered, left = index.notes(findings)
-    room = select.MOST_BYTES - select.OTHER_BYTES - sum(map(_size, sections))
-    rows = _rows(ordered, slugs, numbered, room)
-    return {
+    page = {
         "title": name(context.title or "Did it emerge?"),
         "question": safe(context.question),
         "created": safe(context.created),
@@ -110,8 +116,8 @@ def _page(findings: Sequence[Finding], context: ReportContext) -> Line:
         "untested": [safe(line) for line in untested(findings, context)],
         "legend": index.legend(findings),
         "maps": index.maps(findings, slugs),
-        "rule": select.rule(len(sections), len(rows), len(findings), safe(context.findings_file)),
-        "rows": rows,
+        "rule": "",
+        "rows": [],
         "notes": [safe(note) for note in kept],
         "notes_left": index.left_over(left, context.findings_file),
         "sections": sections,
@@ -121,6 +127,7 @@ def _page(findings: Sequence[Finding], context: ReportContext) -> Line:
         "glossary": glossary(findings),
         "footer": f"Made by saltus {__version__}. This page needs no network and loads nothing.",
     }
+    return page, ordered, slugs, numbered
 
 
 def _sections(

@@ -4,8 +4,7 @@ The index goes by: what a hypothesis rests on, primary before secondary, whole b
 first, flat last), baseline before changed conditions, larger rises first. Full sections go in turn to the
 next finding of each verdict in that order, so that leaps and artefacts are both shown, until `FULL_BYTES`
 are used or `MOST_FULL` are drawn; flat findings get one only in a report of at most `FEW` findings, or when
-a hypothesis rests on them. Everybody else has a row with a small curve, while `MOST_BYTES` less
-`OTHER_BYTES` last; the page says how many are left to the machine-readable file.
+a hypothesis rests on them. Everybody else has a row with a small curve, while `MOST_BYTES` last; the page says how many are left to the machine-readable file.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from saltus.report.words import WORDS
 
 MOST_BYTES = 3_000_000
 FULL_BYTES = 1_300_000
-OTHER_BYTES = 500_000
-"""Kept free for everything that is neither a section nor a row: models, files, the study, the glossary."""
+SPARE_BYTES = 20_000
+"""Kept free for what the index adds besides its rows."""
 MOST_FULL = 40
 FEW = 24
 _ORDER = {word: i for i, word in enumerate(WORDS)}
