@@ -266,6 +266,17 @@ def test_white_space_that_decides_is_a_caution():
     assert ("white_space", "S") not in found(rows)
 
 
+def test_a_strict_filter_that_decides_is_a_caution():
+    rows = table(numbers([0.0] * 8, metric="exact_match,strict-match"),
+                 numbers(RISE, metric="exact_match,flexible-extract"))  # fmt: skip
+    assert ("white_space", "S") in found(rows)
+
+
+def test_rates_given_as_metrics_are_read_like_columns():
+    rows = table(numbers(RISE), numbers([0.0] * 7 + [0.5], metric="truncated"))
+    assert found(rows)["truncated_prompts", "S"].tolist() == [[False] * 6 + [True]]
+
+
 def test_off_menu_answers_and_begin_of_sequence_tokens_are_cautions():
     assert ("off_menu", "S") in found(numbers(RISE, off_menu=0.4))
     assert ("bos", "S") in found(numbers(RISE, bos="double"))

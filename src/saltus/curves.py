@@ -18,7 +18,7 @@ from saltus.metrics import Metric
 from saltus.results.arrays import Cells, build
 from saltus.results.cleaning import collapse, shots_disagree
 from saltus.results.pairing import Pairing, Primary
-from saltus.results.points import BASE, as_enums, oriented, points, sliced
+from saltus.results.points import BASE, PLACE, SHARES, as_enums, oriented, points, sliced
 from saltus.results.readings import CURVE, Readings, read_curves
 from saltus.results.series import with_factors, with_series
 from saltus.results.table import AXES
@@ -63,7 +63,7 @@ def assemble(
         left[why or "no value"] = count
     rows = rows.filter(pl.col("value").is_not_null())
     rows, metrics = oriented(sliced(rows, slices))
-    rows = _only_scores(rows.with_columns(lies=shots_disagree(rows)), left)
+    rows = _only_scores(_with_rates(rows.with_columns(lies=shots_disagree(rows))), left)
     found, items = points(as_enums(rows, (*BASE, "metric")))
     placed = read_curves(found, axes)
     left.update(placed.left_out)
@@ -119,6 +119,17 @@ def _once(table: pl.DataFrame, left: dict[str, int]) -> pl.DataFrame:
 def _is_number(rows: pl.DataFrame) -> pl.Expr:
     """False for rows in which a scorer says something in words: they never had a value."""
     return pl.col("label").is_null() if "label" in rows.columns else pl.lit(True)
+
+
+def _with_rates(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rates at which answers went wrong, where results give them as metrics, beside the scores of the same answers."""
+    place = ["series_label", "run", "seed", "task", "condition", "slice", *PLACE]
+    for name in SHARES:
+        mine = rows.filter(pl.col("metric") == name)
+        if mine.height and name not in rows.columns:
+            rates = mine.group_by(place).agg(pl.col("value").mean().alias(name))
+            rows = rows.join(rates, on=place, how="left", nulls_equal=True)
+    return rows
 
 
 def _only_scores(rows: pl.DataFrame, left: dict[str, int]) -> pl.DataFrame:

@@ -255,12 +255,12 @@ def _truncated(view: View) -> pl.DataFrame:
 
 
 def _white_space(view: View) -> pl.DataFrame:
-    """Exact match that changes when white space is stripped: 15 of 17 models once scored exactly 0 for that."""
+    """Exact match that a kinder reading of the same answers raises: white space once made 15 of 17 models score 0."""
     names = pl.col("metric").cast(pl.String)
-    base = names.str.replace("_stripped", "", literal=True)
     rows = view.points.filter(names.str.starts_with("exact_match")).with_columns(
-        kind=base, stripped=names != base
-    )  # fmt: skip
+        kind=names.str.replace("_stripped", "", literal=True).str.split(",").list.first(),
+        kind_reading=names.str.contains("_stripped|flexible"),
+    )
     place = [
         "series_label",
         "run",
@@ -274,16 +274,12 @@ def _white_space(view: View) -> pl.DataFrame:
         "flops",
         "kind",
     ]
-    raw = rows.filter(~pl.col("stripped"))
-    both = raw.join(
-        rows.filter("stripped").select(*place, pl.col("y").alias("plain")),
-        on=place,
-        nulls_equal=True,
-    )
-    gap = pl.col("plain") - pl.col("y")
+    kinder = rows.filter("kind_reading").group_by(place).agg(pl.col("y").max().alias("kinder"))
+    both = rows.filter(~pl.col("kind_reading")).join(kinder, on=place, nulls_equal=True)
+    gap = pl.col("kinder") - pl.col("y")
     bad = both.filter(gap > pl.max_horizontal(pl.lit(0.02), 3 * pl.col("se").fill_null(0.0)))
-    why = pl.format("exact match is {} as written and {} without white space at the ends",
-                    pl.col("y").round(3), pl.col("plain").round(3))  # fmt: skip
+    why = pl.format("exact match is {} as written and {} when white space or words around it are ignored",
+                    pl.col("y").round(3), pl.col("kinder").round(3))  # fmt: skip
     return bad.select("pid", why.alias("why"))
 
 
