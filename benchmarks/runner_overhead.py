@@ -117,8 +117,8 @@ def measure(n: int) -> dict[str, float]:
         size = sum(f.stat().st_size for f in Path(folder).rglob("*.parquet"))
     return {
         "n": n, "wall_s": wall, "own_ms_per_item": 1000 * (wall - model) / n,
-        "cpu_ms_per_item": 1000 * cpu / n, "again_ms_per_item": 1000 * repeat / n, "peak_mb": peak, "peak_again_mb": _peak_mb(),
-        "store_bytes_per_item": size / n,
+        "cpu_ms_per_item": 1000 * cpu / n, "again_ms_per_item": 1000 * repeat / n, "peak_mb": peak,
+        "peak_again_mb": _peak_mb(), "store_bytes_per_item": size / n,
     }  # fmt: skip
 
 
