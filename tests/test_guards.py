@@ -252,6 +252,8 @@ def test_other_items_are_caught_and_a_few_failed_ones_are_not():
     same, swapped = [range(100)] * 5, [*[range(100)] * 5, range(60, 160)]
     assert ("mixed_items", "S") in disqualifying(items(swapped))
     assert disqualifying(items([*same, range(97)])) == set()
+    subsets = [range(100 - 10 * p) for p in range(6)]
+    assert {g for g, _ in found(items(subsets))} == {"unequal_items"}
 
 
 # cautions

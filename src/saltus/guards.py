@@ -86,54 +86,58 @@ def suspects(view: View) -> tuple[tuple[Suspect, ...], ...]:
     return tuple(map(tuple, found))
 
 
+def _odd_ones(view: View, column: str) -> pl.DataFrame:
+    """Cells whose column is not what most of their curve has (the larger n where counts tie), with `usual`."""
+    rows = view.trained.filter(pl.col(column).is_not_null())
+    counts = rows.group_by("cid", "channel", column).agg(
+        pl.len().alias("k"),
+        pl.col("n").max(),
+        pl.col("fit").min().alias("from"),
+        pl.col("pid").min().alias("like"),
+    )
+    mixed = counts.filter(pl.len().over("cid", "channel") > 1)
+    usual = (
+        mixed.sort("k", "n", "from", column, descending=[True, True, False, False])
+        .unique(["cid", "channel"], keep="first", maintain_order=True)
+        .select("cid", "channel", "like", pl.col(column).alias("usual"))
+    )
+    return rows.join(usual, on=["cid", "channel"]).filter(pl.col(column) != pl.col("usual"))
+
+
 def _disagree(column: str, what: str) -> Callable[[View], pl.DataFrame]:
     """A guard on a column in which all points of a curve have to agree: the minority is suspected."""
 
     def find(view: View) -> pl.DataFrame:
-        rows = view.trained.filter(pl.col(column).is_not_null())
-        counts = rows.group_by("cid", "channel", column).agg(
-            pl.len().alias("k"), pl.col("fit").min().alias("from")
-        )
-        mixed = counts.filter(pl.len().over("cid", "channel") > 1)
-        usual = (
-            mixed.sort("k", "from", column, descending=[True, False, False])
-            .unique(["cid", "channel"], keep="first", maintain_order=True)
-            .select("cid", "channel", pl.col(column).alias("usual"))
-        )
-        odd = rows.join(usual, on=["cid", "channel"]).filter(pl.col(column) != pl.col("usual"))
         why = pl.format(
             f"{what} differs within the series: {{}} here, {{}} elsewhere", column, "usual"
         )
-        return odd.select("pid", why.alias("why"))
+        return _odd_ones(view, column).select("pid", why.alias("why"))
 
     return find
 
 
 def _items(view: View) -> pl.DataFrame:
-    """Another set of items than elsewhere; a few that failed are no other set, where the items are known."""
-    odd = _disagree("item_set", "the set of items")(view)
+    """Another set of items than elsewhere. Where the items are known, gaps and subsets are no other set."""
+    odd = _odd_ones(view, "item_set").select("pid", "like", "n")
+    why = pl.lit("the set of items is not that of the other points")
     if not odd.height or not view.items.height:
-        return odd
+        return odd.select("pid", why.alias("why"))
+    pairs = odd.select("pid", "like").unique()
     known = view.items.select("pid", "item_id")
-    cells = view.trained.select("cid", "channel", "pid").join(known, on="pid")
-    odd_cells = cells.join(odd.select("pid").unique(), on="pid", how="semi")
-    usual = cells.join(odd.select("pid").unique(), on="pid", how="anti").drop("pid").unique()
+    sizes = known.group_by("pid").len("size")
+    usual = known.rename({"pid": "like"})
     shared = (
-        odd_cells.join(usual, on=["cid", "channel", "item_id"], how="semi")
-        .group_by("cid", "channel", "pid")
-        .len("shared")
+        pairs.join(known, on="pid")
+        .join(usual, on=["like", "item_id"], how="semi")
+        .group_by("pid", "like")
+        .len()
     )
-    sizes = (
-        odd_cells.group_by("cid", "channel", "pid")
-        .len("size")
-        .join(shared, on=["cid", "channel", "pid"], how="left")
-    )
-    same = (
-        sizes.filter(pl.col("shared").fill_null(0) >= SAME_ITEMS * pl.col("size"))
-        .select("pid")
-        .unique()
-    )
-    return odd.join(same, on="pid", how="anti")
+    overlap = (
+        pairs.join(shared, on=["pid", "like"], how="left")
+        .join(sizes, on="pid").join(sizes.rename({"pid": "like", "size": "size_like"}), on="like")
+        .filter(pl.col("len").fill_null(0) < SAME_ITEMS * pl.min_horizontal("size", "size_like"))
+    )  # fmt: skip
+    return overlap.select("pid", why.alias("why"))
 
 
 def _shots(view: View) -> pl.DataFrame:

@@ -4,9 +4,11 @@ import json
 import math
 
 import files
+import numpy as np
 import polars as pl
 import pytest
 
+from saltus.curves import assemble
 from saltus.errors import UserError
 from saltus.results.reading import read
 
@@ -232,3 +234,31 @@ def test_shared_fixture_of_the_harness_itself(tmp_path):
     assert reading.table["model"].unique().len() == 1
     assert reading.table["params"][0] == 93069280
     assert reading.table["nominal_floor"].to_list() == [0.0, 0.0]
+
+
+def test_a_folder_of_checkpoints_becomes_a_curve_with_its_twin_and_paired_items(tmp_path):
+    rng = np.random.default_rng(0)
+    for step in (0, 1000, 2000, 4000, 8000, 16000, 32000):
+        skill = np.log10(step + 1)
+        lls = rng.normal(-20.0, 1.0, (60, 4))
+        lls[:, 1] += skill
+        picks = [files.choice_sample(i, row.tolist(), 1) for i, row in enumerate(lls)]
+        folder = tmp_path / f"step{step}"
+        acc = float(np.mean([p["acc"] for p in picks]))
+        files.new(
+            folder, {"arc_easy": {"acc,none": acc, "acc_norm,none": acc}}, revision=f"step{step}"
+        )
+        files.samples(folder, "arc_easy", picks)
+    assembled = assemble(read([tmp_path]).table)
+    batch = assembled.batch
+    key = batch.keys[0]
+    assert (key.series, key.axis, key.metric_hard, key.metric_soft, key.primary) == (
+        "pythia/pythia-160m", "step", "acc", "gold_logprob", True,
+    )  # fmt: skip
+    assert batch.raw_x[0, 0].tolist() == [1000, 2000, 4000, 8000, 16000, 32000]
+    assert key.floor_source == "untrained points"
+    assert batch.hard.nominal_floor[0] == 0.25
+    assert batch.hard.n[0, 0].tolist() == [60] * 6
+    assert batch.hard.step_stderr is not None
+    assert np.isfinite(batch.hard.step_stderr[0, 0, 1:]).all()
+    assert [s.why for s in batch.suspects[0] if s.severity == "disqualifying"] == []
