@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 EVALUATION = 512
-SCHEDULE = Schedule(steps=1600, points=24, rate=2.5e-3, batch=64, warmup=800, decay="linear")
+SCHEDULE = Schedule(steps=1000, points=24, rate=2.5e-3, batch=128, warmup=500, decay="linear")
 PLUS, EQUALS = tokens.CHARACTERS.index("+"), tokens.CHARACTERS.index("=")
 
 

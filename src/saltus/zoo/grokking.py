@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 SCHEDULE = Schedule(
-    steps=600, points=24, rate=3e-3, batch=1392, weight_decay=4.0, warmup=10, clip=None
+    steps=600, points=24, rate=4e-3, batch=1392, weight_decay=4.0, warmup=10, clip=None
 )
 LENGTH = 4
 """`12 + 40 =`; the answer is the fifth token."""
@@ -38,7 +38,7 @@ class Grokking:
     p: int = 59
     fraction: float = 0.4
     split_seed: int = 0
-    width: int = 128
+    width: int = 96
     heads: int = 4
     embedding_range: float = 0.3
     schedule: Schedule = SCHEDULE
