@@ -1,14 +1,15 @@
 """Success rates too small for one answer per item: K samples of each, and what their law in scale says.
 
-Estimators: pass@k without bias (Chen et al. 2021, arXiv 2107.03374); sampling until r passes, r/K and the unbiased
-(r − 1)/(K − 1) (Hu et al. 2023, arXiv 2310.03262; Haldane 1945); exact binomial intervals (Clopper & Pearson 1934), where
-0 of K is the bound 3/K. The law: if the loss of an instance falls as a power of scale N, its chance of passing is
-exp(−c·N^−a), so F = log(−log P) is a straight line in log N. F concave: faster than that law ("accelerated emergence");
-convex: slower, which tasks of several steps give. Instances differ in difficulty and averaging P first bends the
-line, so every instance has its own level and its own slope, and only the bend is shared: fitted by maximum likelihood,
-which takes a count of 0 as what it is. The bend's error comes from leaving instances out (jackknife).
-Known limits: slopes are drawn towards their mean, by a prior that the data do not choose; below five instances that passed
-sometimes but not always there is no test.
+Estimators: pass@k without bias (Chen et al. 2021, arXiv 2107.03374); sampling until r passes, r/K and the
+unbiased (r − 1)/(K − 1) (Hu et al. 2023, arXiv 2310.03262; Haldane 1945); exact binomial intervals (Clopper &
+Pearson 1934), where 0 of K is the bound 3/K. The law: if the loss of an instance falls as a power of scale N,
+its chance of passing is exp(−c·N^−a), so F = log(−log P) is a straight line in log N. F concave: faster than
+that law ("accelerated emergence"); convex: slower, which tasks of several steps give. Instances differ in
+difficulty and averaging P first bends the line, so every instance has its own level and its own slope, and only
+the bend is shared: fitted by maximum likelihood, which takes a count of 0 as what it is. The bend's error comes
+from leaving instances out (jackknife).
+Known limits: slopes are drawn towards their mean, by a prior that the data do not choose; below five instances
+that passed sometimes but not always there is no test.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ def pass_at_k(samples: ArrayLike, passed: ArrayLike, k: int) -> Floats:
     wrong = total - right
     with np.errstate(invalid="ignore"):
         log_none = (
-            gammaln(wrong + 1) - gammaln(wrong - k + 1) + gammaln(total - k + 1) - gammaln(total + 1)
+            gammaln(wrong + 1)
+            - gammaln(wrong - k + 1)
+            + gammaln(total - k + 1)
+            - gammaln(total + 1)
         )
         value = np.where(wrong < k, 1.0, -np.expm1(np.minimum(log_none, 0.0)))
     return np.where(total < k, np.nan, value)
@@ -79,7 +83,9 @@ def pass_until(hits: ArrayLike, passes: int = 2, alpha: float = 0.05) -> Until |
     low = float(betaincinv(passes, samples - passes + 1, alpha / 2))
     high = float(betaincinv(passes, max(samples - passes, 1e-9), 1 - alpha / 2))
     unbiased = (passes - 1) / (samples - 1) if passes > 1 else None
-    return Until(passes, samples, passes / samples, unbiased, low, 1.0 if samples == passes else high)
+    return Until(
+        passes, samples, passes / samples, unbiased, low, 1.0 if samples == passes else high
+    )
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,7 @@ def _fit(
 def _scoring_step(
     u: Floats, q: Floats, weight: Floats, score: Floats, now: tuple[Floats, Floats, float]
 ) -> tuple[Floats, float]:
-    """One step: 2 × 2 blocks per instance, one shared bend, by the Schur complement. The mean slope follows as a mean."""
+    """One step: 2 × 2 blocks per instance and one shared bend, by the Schur complement."""
     theta, shared, prior = now
     a = np.empty((len(theta), 2, 2))
     a[:, 0, 0] = weight.sum(axis=1) + 1e-4
@@ -187,9 +193,7 @@ def _scoring_step(
     return solved_g - solved_b * step, float(step)
 
 
-def _jackknife(
-    u: Floats, r: Floats, k: Floats, fitted: tuple[Floats, Floats]
-) -> tuple[float, int]:
+def _jackknife(u: Floats, r: Floats, k: Floats, fitted: tuple[Floats, Floats]) -> tuple[float, int]:
     """Standard error of the bend from leaving groups of instances out, and its degrees of freedom."""
     groups = min(len(r), 20)
     member: NDArray[np.int_] = np.arange(len(r)) % groups
