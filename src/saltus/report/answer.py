@@ -19,14 +19,12 @@ NAMED_AT_MOST = 3
 
 def answer(findings: Sequence[Finding], context: ReportContext) -> list[str]:
     """What was found, what became of what was registered, how far to trust it."""
-    judged = _judged(findings)
-    changed = [f for f in findings if f.primary and f.slice is None and f not in judged]
-    return [_found(judged), _registered(context.hypotheses), _trust(judged, changed)]
-
-
-def _judged(findings: Sequence[Finding]) -> list[Finding]:
     whole = [f for f in findings if f.primary and f.slice is None]
-    return [f for f in whole if f.condition == "baseline"] or whole
+    judged = [f for f in whole if f.condition == "baseline"]
+    changed = [f for f in whole if f.condition != "baseline"]
+    if not judged:
+        judged, changed = changed, []
+    return [_found(judged), _registered(context.hypotheses), _trust(judged, changed)]
 
 
 def _found(judged: Sequence[Finding]) -> str:

@@ -4,7 +4,8 @@ The index goes by: what a hypothesis rests on, primary before secondary, whole b
 first, flat last), baseline before changed conditions, larger rises first. Full sections go in turn to the
 next finding of each verdict in that order, so that leaps and artefacts are both shown, until `FULL_BYTES`
 are used or `MOST_FULL` are drawn; flat findings get one only in a report of at most `FEW` findings, or when
-a hypothesis rests on them. Everybody else has a row with a small curve, while `MOST_BYTES` last; the page says how many are left to the machine-readable file.
+a hypothesis rests on them. Everybody else has a row with a small curve, while `MOST_BYTES` last; the page
+says how many are left to the machine-readable file.
 """
 
 from __future__ import annotations
