@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from saltus.checks.kit import Judged
 from saltus.checks.compose import Context, finding
+from saltus.checks.kit import Judged
 from saltus.records import Analysis, Evidence, Finding, Guard, Integrity, Verdict
 from saltus.stats.axis import raw_of
 from saltus.stats.batch import Bools, CurveBatch, Floats
 from saltus.stats.bootstrap import sharp_p
+from saltus.stats.display import draw
 from saltus.stats.facts import fact_arrays, facts_of
 from saltus.stats.family import scopes
 from saltus.stats.measure import Measures, measure
@@ -84,7 +85,13 @@ def judge(curves: CurveBatch, analysis: Analysis, rng: np.random.Generator) -> l
     def finish(part: Part) -> None:
         index = part.index
         judged = Judged(
-            part.curves, part.measures, analysis, q_presence[index], part.sharp_p, q_sharp[index]
+            part.curves,
+            part.measures,
+            analysis,
+            q_presence[index],
+            part.sharp_p,
+            q_sharp[index],
+            draw(part.measures),
         )
         codes = _codes(part, gates, analysis)
         words = _Words(analysis, [scope[i] for i in index], [guarded[i][0] for i in index])

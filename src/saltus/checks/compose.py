@@ -13,7 +13,7 @@ from saltus.checks.kit import Judged, number, unit_of
 from saltus.findings import FINDING_SCHEMA_VERSION, finding_id
 from saltus.records import Evidence, Facts, Finding, Guard, Quantity, Replication, Verdict
 from saltus.stats.axis import other_axis, raw_of
-from saltus.stats.display import chart
+from saltus.stats.display import chart, draw
 from saltus.stats.measure import ChannelMeasures
 from saltus.stats.shape import RISE_P
 
@@ -72,7 +72,7 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
         family=key.family, family_size=c.family_size, forecast=_forecast(j, i, reasons),
         false_alarm_rate=None, guards=c.guards, caveats=tuple(dict.fromkeys(said)),
         next_data=tuple(wording.next_data(j, i, facts, c.verdict)), reasons=reasons,
-        evidence=(*evidence, *c.extra), curve=chart(j.curves, m, i), **numbers,
+        evidence=(*evidence, *c.extra), curve=chart(j.curves, m, i, j.drawn or draw(m)), **numbers,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from saltus import __version__
 from saltus.records import Analysis, Evidence
 from saltus.stats.batch import CurveBatch
+from saltus.stats.display import Drawn
 from saltus.stats.measure import Measures, measure
 from saltus.stats.series import canonical, prepare
 
@@ -29,6 +30,8 @@ class Judged:
     presence_q: np.ndarray | None = None
     sharp_p: np.ndarray | None = None
     sharp_q: np.ndarray | None = None
+    drawn: Drawn | None = None
+    """Curves for the charts."""
 
 
 @dataclass(frozen=True)

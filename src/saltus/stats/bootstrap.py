@@ -22,7 +22,8 @@ from saltus.stats.shape import Limits
 ENOUGH = 10
 ROUNDS = (20, 40, 340, 1600)
 SMALLEST = 1e-9
-CLEAR = 1e-5
+CLEAR = {60: 1e-5, 400: 1e-3}
+"""Draws so far → a p-value below this needs no more digits."""
 
 
 def sharp_p(
@@ -56,10 +57,10 @@ def sharp_p(
 
 
 def _goes_on(kept: Floats, observed: Floats, p: Floats) -> Bools:
-    """Too few exceeded it to stop, and it is not yet clear: a p-value far from any threshold needs no more digits."""
+    """Neither clearly null (enough draws exceeded it) nor clearly not: the fewer the draws, the smaller p must be."""
     exceed = (kept >= observed[:, None]).sum(axis=1)
-    clear = (p < CLEAR) & (kept.shape[1] >= sum(ROUNDS[:2]))
-    return (exceed < ENOUGH) & ~clear
+    clear = CLEAR.get(kept.shape[1], 0.0)
+    return (exceed < ENOUGH) & (p >= clear)
 
 
 def _statistic(series: Series, y: Floats, limit: Limits, analysis: Analysis) -> Floats:

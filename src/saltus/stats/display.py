@@ -6,6 +6,7 @@ Layout: {"log", "seeds": [{"label", "hard": [{x, value, low, high}], "soft": …
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,31 @@ from saltus.stats.batch import Channel, CurveBatch, Floats
 from saltus.stats.fit import curve, refit
 from saltus.stats.measure import ChannelMeasures, Measures
 
-PLACES = 41
+PLACES = 33
 Z = 1.96
 
 
-def chart(curves: CurveBatch, m: Measures, i: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Drawn:
+    """Fitted and smoothest admissible curves of both channels at `PLACES` positions, arrays (C, PLACES)."""
+
+    fit: dict[str, Floats]
+    smoothest: dict[str, Floats]
+
+
+def draw(m: Measures) -> Drawn:
+    """The curves of a whole batch, averaged over seeds."""
+    channels = {"hard": m.hard, "soft": m.soft}
+    return Drawn(
+        fit={k: _fitted(c) for k, c in channels.items()},
+        smoothest={k: _smoothest(c) for k, c in channels.items()},
+    )
+
+
+def chart(curves: CurveBatch, m: Measures, i: int, drawn: Drawn) -> dict[str, Any]:
     """The curve of finding i."""
     u = np.linspace(0, 1, PLACES)
-    x = [float(v) for v in raw_of(curves, m.prepared, i, u)]
+    x = raw_of(curves, m.prepared, i, u).tolist()
     channels = [("hard", m.hard, curves.hard)]
     if m.has_soft[i]:
         channels.append(("soft", m.soft, curves.soft))
@@ -35,8 +53,8 @@ def chart(curves: CurveBatch, m: Measures, i: int) -> dict[str, Any]:
     }  # fmt: skip
     for name, c, _ in channels:
         if (c.series.count[i] > 2).any():
-            out["fit"][name] = _pairs(x, _fitted(c, i, u))
-            out["smoothest"][name] = _pairs(x, _smoothest(c, i, u))
+            out["fit"][name] = _pairs(x, drawn.fit[name][i])
+            out["smoothest"][name] = _pairs(x, drawn.smoothest[name][i])
     return out
 
 
@@ -79,25 +97,27 @@ def _plain(v: float) -> float | None:
 
 
 def _pairs(x: list[float], y: Floats) -> list[list[float]]:
-    return [[a, float(b)] for a, b in zip(x, y, strict=True)]
+    return [list(pair) for pair in zip(x, y.tolist(), strict=True)]
 
 
-def _fitted(c: ChannelMeasures, i: int, u: Floats) -> Floats:
+def _fitted(c: ChannelMeasures) -> Floats:
     """Best curve of every seed, averaged."""
-    s = c.series.y.shape[1]
-    rows = [i * s + k for k in range(s) if c.series.count[i, k] > 2]
-    each = curve(c.fit.coefficients[rows], c.fit.node[rows], np.tile(u, (len(rows), 1)), grid.FINE)
-    return np.asarray(each.mean(axis=0))
+    return _over_seeds(c, c.fit.coefficients, c.fit.node)
 
 
-def _smoothest(c: ChannelMeasures, i: int, u: Floats) -> Floats:
+def _smoothest(c: ChannelMeasures) -> Floats:
     s = c.series
-    live = s.count[i] > 2
-    node = c.shape.admissible_node[i][live]
-    coefficients = refit(s.y[i][live], s.weight[i][live], s.u[i][live], node, grid.FINE)
-    return np.asarray(
-        curve(coefficients, node, np.tile(u, (int(live.sum()), 1)), grid.FINE).mean(axis=0)
-    )
+    node = c.shape.admissible_node.ravel()
+    flat = [a.reshape(-1, s.y.shape[2]) for a in (s.y, s.weight, s.u)]
+    return _over_seeds(c, refit(*flat, node, grid.FINE), node)
+
+
+def _over_seeds(c: ChannelMeasures, coefficients: Floats, node: np.ndarray) -> Floats:
+    count = c.series.count
+    u = np.broadcast_to(np.linspace(0, 1, PLACES), (len(node), PLACES))
+    each = curve(coefficients, node, u, grid.FINE).reshape(*count.shape, PLACES)
+    use = (count > 2)[..., None]
+    return np.asarray(np.where(use, each, 0).sum(axis=1) / np.maximum(use.sum(axis=1), 1))
 
 
 def _floor(m: Measures, curves: CurveBatch, i: int) -> dict[str, float | None]:

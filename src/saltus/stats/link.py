@@ -19,6 +19,8 @@ from saltus.stats.fit import curve, fit_links
 from saltus.stats.monotone import Cells
 from saltus.stats.series import Series, pick
 
+OUTSIDE = 0.01
+"""Chance that a point of a jump that the soft twin does explain lies outside all the same, over the whole jump."""
 OFFSETS = np.linspace(-2, 2, 9)
 """Standard errors of the soft score at which the link is read."""
 
@@ -76,7 +78,7 @@ def _ask(
     left = _left_out(hard.y, weight, (position, error), both, jump)
     near = ((hard.y[..., None] - left.around) ** 2 / own[..., None] + OFFSETS**2).min(axis=3)
     z = np.sqrt(np.where(jump, np.minimum(np.maximum(left.lost, 0), near), 0.0))
-    limit = stdtrit(np.maximum(freedom, 1), 1 - 0.025 / jump.sum(axis=(1, 2)))
+    limit = stdtrit(np.maximum(freedom, 1), 1 - 0.5 * OUTSIDE / jump.sum(axis=(1, 2)))
     foretold = np.where(jump, left.around[..., len(OFFSETS) // 2], np.nan)
     made = _rise(foretold) / np.maximum(_rise(np.where(jump, hard.y, np.nan)), 1e-12)
     return z.max(axis=(1, 2)), made, limit

@@ -1,10 +1,10 @@
 """Which checkpoints to ask next, so that an onset is found by asking few of many.
 
-A sequential procedure without effects: given what was measured at the checkpoints asked so far, it names the next ones or
-stops. It begins with an even net over the axis, then asks where the onset may still lie and along the rise, and
-stops when the onset's interval is as narrow as wanted. Where nothing is wanted, it stops when asking every
-checkpoint would not make the interval much narrower, which it foretells from the fitted curve (Fisher information).
-What it asks decides nothing: the verdict on the asked points is the ordinary one.
+A sequential procedure without effects: given what was measured at the checkpoints asked so far, it names the
+next ones or stops. It begins with an even net over the axis, then asks where the onset may still lie and along
+the rise, and stops when the onset's interval is as narrow as wanted. Where nothing is wanted, it stops when
+asking every checkpoint would not make the interval much narrower, which it foretells from the fitted curve
+(Fisher information). What it asks decides nothing: the verdict on the asked points is the ordinary one.
 Known limits: a rise and fall between two neighbours of the first net is not seen; noise with memory makes
 neighbouring checkpoints say less than is foretold.
 """
@@ -17,13 +17,12 @@ import numpy as np
 
 from saltus.records import Analysis
 from saltus.stats import grid
-from saltus.stats.batch import Bools, CurveBatch, Floats
-from saltus.stats.measure import Measures, measure
-from saltus.stats.series import canonical, prepare
+from saltus.stats.batch import Bools, Floats
+from saltus.stats.measure import Measures
 from saltus.stats.shape import FALLING, NON_MONOTONE, RISE_P
 
 RIDGE = 1e-3
-"""Prior information on each parameter in units of the rise and of the range: keeps steps invertible."""
+"""Prior information on each parameter, as a share of one measurement's: keeps steps invertible."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +63,7 @@ class Look:
     end: float
     """… nine tenths."""
     decided: bool
-    """The width's interval lies wholly within a jump's, with points on both sides, or wholly within a gradual rise's."""
+    """The whole interval of the width is a jump's, with points on both sides, or a gradual rise's."""
     form: int
     m: float
     w: float
@@ -94,13 +93,6 @@ def net(x: Floats, aim: Aim) -> tuple[int, ...]:
     if len(trained) <= aim.first:
         return tuple(range(len(x)))
     return tuple(sorted({*untrained.tolist(), *_even(x, trained, aim.first)}))
-
-
-def looks(curves: CurveBatch, analysis: Analysis) -> list[Look]:
-    """One look per curve of the batch of asked points."""
-    ordered, _ = canonical(curves)
-    m = measure(ordered, prepare(ordered), analysis)
-    return [_look(m, i, analysis) for i in range(len(m))]
 
 
 def advance(x: Floats, asked: Bools, look: Look, aim: Aim) -> Step:
@@ -137,7 +129,8 @@ def advance(x: Floats, asked: Bools, look: Look, aim: Aim) -> Step:
     return Step(ask=ask, stop=False, why="the onset may lie in a wider interval", **sizes)
 
 
-def _look(m: Measures, i: int, analysis: Analysis) -> Look:
+def look_of(m: Measures, i: int, analysis: Analysis) -> Look:
+    """What the measurements of curve i, at the points asked so far, say."""
     shape, series, seeds = m.hard.shape, m.hard.series, m.hard.series.y.shape[1]
     rows = np.arange(i * seeds, (i + 1) * seeds)
     rise = m.hard.fit.coefficients[rows, 2]

@@ -18,7 +18,6 @@ from saltus.stats.presence import Floors, Presence, floors, presence
 from saltus.stats.seeds import Seeds, seeds
 from saltus.stats.series import Prepared, Series
 from saltus.stats.shape import (
-    GRADUAL,
     JUMP,
     UNKNOWN,
     Limits,
@@ -47,6 +46,18 @@ class ChannelMeasures:
 
 
 @dataclass(frozen=True)
+class Known:
+    """Answers for resamples: fits over short lists (hard, soft), and the data's own floor and link.
+
+    The link stays because resamples of the two channels are independent, which the scores of the same answers are not.
+    """
+
+    fits: tuple[Fit, Fit]
+    floor: Floors
+    link: Link
+
+
+@dataclass(frozen=True)
 class Measures:
     """All of it; arrays run over the curves of the batch."""
 
@@ -69,33 +80,34 @@ def measure(
     prepared: Prepared,
     analysis: Analysis,
     *,
-    floor: Floors | None = None,
-    fits: tuple[Fit, Fit] | None = None,
+    known: Known | None = None,
 ) -> Measures:
-    """Measure all curves. floor and fits (hard, soft) are found unless given: resamples keep the data's floor."""
+    """Measure all curves. `known` is what resamples take over from the data instead of finding it again."""
     limit = limits(prepared.span, curves.log_axis, analysis)
     both = (prepared.hard, prepared.soft)
-    fit_hard, fit_soft = fits or tuple(fit_series(s, limit, analysis) for s in both)
+    fits = known.fits if known else tuple(fit_series(s, limit, analysis) for s in both)
     margin = np.where(curves.hard.binomial, analysis.present_margin, 0.0)
-    hard = _channel(prepared.hard, fit_hard, limit, analysis, margin)
-    soft = _channel(prepared.soft, fit_soft, limit, analysis, np.zeros(len(margin)))
-    if floor is None:
+    hard = _channel(prepared.hard, fits[0], limit, analysis, margin)
+    soft = _channel(prepared.soft, fits[1], limit, analysis, np.zeros(len(margin)))
+    if known is None:
         sources = [key.floor_source for key in curves.keys]
         channel = _with_untrained(curves.hard, curves)
         floor = floors(channel, prepared.hard, sources, hard.shape.dispersion)
+    else:
+        floor = known.floor
     noise = np.minimum(hard.shape.dispersion, hard.trend.local)
     found = presence(curves.hard, prepared.hard, floor, noise)
-    leaps = hard.shape.code == JUMP
-    asked = leaps & (soft.shape.code == GRADUAL) if fits else leaps | (hard.shape.code == UNKNOWN)
-    found_link = link(
-        prepared.hard, prepared.soft, hard.shape.cell, (hard.shape.dispersion, hard.shape.freedom),
-        soft.shape.dispersion, asked,
-    )  # fmt: skip
+    if known is None:
+        leaps = np.isin(hard.shape.code, (JUMP, UNKNOWN))
+        noises = (hard.shape.dispersion, hard.shape.freedom), soft.shape.dispersion
+        linked = link(prepared.hard, prepared.soft, hard.shape.cell, *noises, leaps)
+    else:
+        linked = known.link
     return Measures(
         prepared=prepared, limits=limit, hard=hard, soft=soft, floor=floor, presence=found,
         has_soft=curves.has_soft & (prepared.soft.count.max(axis=1) > 0),
         seeds=seeds(prepared.hard, floor.value, hard.shape.dispersion, analysis.present_margin),
-        link=found_link,
+        link=linked,
     )  # fmt: skip
 
 

@@ -2,14 +2,15 @@
 
 A resample is the fitted curve of every seed and channel plus noise of the estimated dispersion, measured again from the
 start. Curves whose first resamples all say the same are done; the rest go on. All curves see the same standard draws.
-Known limit: the two channels are resampled independently, although they come from the same answers.
+Known limit: the two channels are resampled independently, although they come from the same answers; so the link
+between them is not asked again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -18,14 +19,16 @@ from saltus.stats import grid
 from saltus.stats.batch import Bools, Channel, CurveBatch, Floats
 from saltus.stats.facts import fact_arrays
 from saltus.stats.fit import Fit, curve, fit_draws
-from saltus.stats.measure import ChannelMeasures, Measures, measure
+from saltus.stats.link import Link
+from saltus.stats.measure import ChannelMeasures, Known, Measures, measure
 from saltus.stats.presence import Floors
 from saltus.stats.series import Prepared, pick, smooth3
 from saltus.stats.shape import FALLING, NON_MONOTONE, Limits
 
-FIRST = 20
-PIECE = 24
-"""Curves whose draws are computed together."""
+PIECE = 40_000
+"""Points of all draws that are computed together, about."""
+BLOCKS = (10, 30, 60)
+"""Draws per round; a curve whose draws so far all agree is done."""
 Word = Callable[[int, tuple[int, ...]], Verdict]
 """(index of the curve, codes of its facts) → verdict."""
 
@@ -36,20 +39,19 @@ def verdict_weights(
 ) -> list[Mapping[str, float]]:  # fmt: skip
     """Share of resamples that gave each word. gates: the family's threshold of presence, and whose jump counts."""
     counts: list[Counter[str]] = [Counter() for _ in range(len(m))]
-    first = min(FIRST, analysis.resamples)
-    active = np.arange(len(m))
-    for start in range(0, analysis.resamples, max(first, 1)):
-        noise = rng.standard_normal(
-            (2, min(first, analysis.resamples - start), *m.hard.series.y.shape[1:])
-        )
-        for rows in np.array_split(active, max(1, -(-len(active) // PIECE))):
-            for i, found in zip(
-                rows.tolist(), _words(curves, m, gates, rows, noise, word, analysis), strict=True
-            ):
-                counts[i].update(found)
-        active = np.array([i for i in active if len(counts[i]) > 1], dtype=int)
-        if not len(active):
+    active, left = np.arange(len(m)), analysis.resamples
+    size = int(np.prod(m.hard.series.y.shape[1:]))
+    for block in (*BLOCKS, *[BLOCKS[-1]] * (left // BLOCKS[-1])):
+        block = min(block, left)
+        if not block or not len(active):
             break
+        left -= block
+        noise = rng.standard_normal((2, block, *m.hard.series.y.shape[1:]))
+        for rows in np.array_split(active, max(1, -(-len(active) * size * block // PIECE))):
+            found = _words(curves, m, gates, rows, noise, word, analysis)
+            for i, words in zip(rows.tolist(), found, strict=True):
+                counts[i].update(words)
+        active = np.array([i for i in active if len(counts[i]) > 1], dtype=int)
     return [{k: v / sum(c.values()) for k, v in c.most_common()} for c in counts]
 
 
@@ -72,7 +74,9 @@ def _words(
         origin=m.prepared.origin[spread], span=m.prepared.span[spread], hard=drawn[0], soft=drawn[1]
     )
     floor = Floors(m.floor.value[spread], m.floor.stderr[spread], m.floor.source[spread])
-    again = measure(take(curves, spread), prepared, analysis, floor=floor, fits=(fits[0], fits[1]))
+    linked = Link(*(getattr(m.link, f.name)[spread] for f in fields(Link)))
+    known = Known((fits[0], fits[1]), floor, linked)
+    again = measure(take(curves, spread), prepared, analysis, known=known)
     present = again.presence.p <= gates[0][spread]
     codes = fact_arrays(again, present, gates[1][spread], analysis).rows()
     kinds, which = np.unique(codes, axis=0, return_inverse=True)

@@ -47,8 +47,9 @@ class Trend:
 
 
 def windows(points: int) -> list[int]:
-    """Window lengths in points."""
-    return sorted({1, 2, 3, max(1, points // 3)} & set(range(1, max(points // 2, 1) + 1))) or [1]
+    """Window lengths in points: single points only where there are few, because one point is one slip."""
+    lengths = {1, 2, 3} if points < 9 else {2, 3, points // 3}
+    return sorted(lengths & set(range(1, max(points // 2, 1) + 1))) or [1]
 
 
 def trend(series: Series) -> Trend:
