@@ -36,7 +36,7 @@ from saltus.report.context import (
 from saltus.results.reading import Reading
 from saltus.store import Store
 from saltus.store.contents import Contents
-from saltus.store.selection import models_of
+from saltus.store.selection import models_of, standing_gaps
 from saltus.study import Study
 
 
@@ -159,11 +159,8 @@ def _failures(found: Contents, items: pl.DataFrame, study: Study) -> tuple[Failu
     )
     for row in failed.select("location", "task", "why_missing").iter_rows():
         counts[row] += 1
-    opened = {json.dumps(asdict(m.ref), default=str) for m in found.models}
-    for gap in found.gaps:
-        mended = gap.what == "failed" and json.dumps(asdict(gap.ref), default=str) in opened
-        if gap.study_id == study.study_id and not mended:
-            counts[gap.ref.location, gap.task or "all tasks", f"{gap.what}: {gap.why}"] = 1
+    for gap, _ in standing_gaps(found, study.study_id):
+        counts[gap.ref.location, gap.task or "all tasks", f"{gap.what}: {gap.why}"] = 1
     return tuple(
         Failure(model=model, task=task, reason=why or "no reason was stored", count=n)
         for (model, task, why), n in counts.items()
