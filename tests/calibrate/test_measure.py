@@ -98,6 +98,10 @@ def test_calibrate_runs_the_judge_it_is_given_and_ships_as_json():
     assert "nulls called a leap" in text
     assert "missed" in text
     assert "2000 items" in text
+    page = calibration.to_markdown("Made here.")
+    assert "| 2000 items |" in page
+    assert "Made here." in page
+    assert f"| flat | {data['confusion']['flat']['flat']} |" in page
 
 
 def test_lookup_takes_the_nearest_cell_with_enough_nulls(monkeypatch):

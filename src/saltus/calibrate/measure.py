@@ -68,6 +68,12 @@ class Calibration:
         """The whole as JSON, numbers rounded to six digits."""
         return json.dumps(_rounded(asdict(self)), indent=1, ensure_ascii=False) + "\n"
 
+    def to_markdown(self, made: str = "") -> str:
+        """A page for the docs; `made` says how, when and where."""
+        from saltus.calibrate.markdown import page
+
+        return page(self, made)
+
     def table(self) -> Any:
         """A rich renderable: bars, confusion, onsets, power."""
         from saltus.calibrate.tables import render
