@@ -158,7 +158,12 @@ def _parts(batch: CurveBatch, analysis: Analysis, seed: int) -> list[Part]:
         part = cut(take(batch, index), *size)
         m = measure(part, prepare(part), analysis)
         p, draws = sharp_p(
-            m.prepared.hard, m.hard.fit, m.limits, analysis, np.random.default_rng([seed, 1])
+            m.prepared.hard,
+            m.hard.fit,
+            m.hard.shape.dispersion,
+            m.limits,
+            analysis,
+            np.random.default_rng([seed, 1]),
         )
         return Part(index, part, m, p, draws)
 

@@ -1,7 +1,7 @@
 """How often would the best smooth curve look this sharp? A parametric bootstrap, stopped early where the answer is clear.
 
-Statistic: what the best jump gains over the best smooth curve, per residual variance of the best curve of all, summed over
-seeds; it has no scale, so an unknown dispersion cancels. Null: the best smooth fit of that very curve (drifts,
+Statistic: what the best jump gains over the best smooth curve, summed over seeds, per residual variance of the best curve
+of all; where few points are left over, that variance leans on the dispersion estimated from the data. Null: the best smooth fit of that very curve (drifts,
 wide rises of every form, the shapes of pᴸ and of the 4-parameter logistic among them) with errors of the working variances.
 Draws come in rounds; a curve stops when `ENOUGH` of them exceeded it (Besag & Clifford 1991), and a generalised
 Pareto tail replaces counts too small to trust (Knijnenburg et al. 2009), or nothing could survive multiplicity.
@@ -22,19 +22,21 @@ from saltus.stats.shape import Limits
 ENOUGH = 10
 ROUNDS = (20, 40, 340, 1600)
 SMALLEST = 1e-9
+PRIOR = 3.0
+"""Degrees of freedom that the curve's own dispersion counts for beside the residual of each draw."""
 CLEAR = {60: 1e-5, 400: 1e-3}
 """Draws so far → a p-value below this needs no more digits."""
 
 
 def sharp_p(
-    series: Series, fitted: Fit, limit: Limits, analysis: Analysis, rng: np.random.Generator
-) -> tuple[Floats, np.ndarray]:
+    series: Series, fitted: Fit, dispersion: Floats, limit: Limits, analysis: Analysis, rng: np.random.Generator
+) -> tuple[Floats, np.ndarray]:  # fmt: skip
     """(C,) p-value of the jump against the best smooth curve, and the draws spent."""
     c, s, p_count = series.y.shape
     flat = [a.reshape(c * s, p_count) for a in (series.y, series.weight, series.u)]
     null = curve(refit(*flat, fitted.wide_node, grid.FINE), fitted.wide_node, flat[2], grid.FINE)
     null = null.reshape(series.y.shape)
-    observed = _statistic(series, series.y[:, None], limit, analysis)[:, 0]
+    observed = _statistic(series, series.y[:, None], dispersion, limit, analysis)[:, 0]
     p, spent = np.ones(c), np.zeros(c, dtype=int)
     kept = np.empty((c, 0))
     alive = np.flatnonzero(observed > 0)
@@ -45,10 +47,10 @@ def sharp_p(
         z = rng.standard_normal((size, s, p_count))
         fresh = np.full((c, size), np.nan)
         part = pick(series, alive)
-        noise = z[None] * np.sqrt(part.var)[:, None]
+        noise = z[None] * np.sqrt(part.var * dispersion[alive, None, None])[:, None]
         y = np.where(part.ok[:, None], null[alive][:, None] + noise, 0.0)
         cut = Limits(narrow=limit.narrow[alive], broad=limit.broad[alive])
-        fresh[alive] = _statistic(part, y, cut, analysis)
+        fresh[alive] = _statistic(part, y, dispersion[alive], cut, analysis)
         kept = np.concatenate([kept, fresh], axis=1)
         p[alive] = _tail_p(kept[alive], observed[alive])
         spent[alive] = kept.shape[1]
@@ -63,14 +65,16 @@ def _goes_on(kept: Floats, observed: Floats, p: Floats) -> Bools:
     return (exceed < ENOUGH) & (p >= clear)
 
 
-def _statistic(series: Series, y: Floats, limit: Limits, analysis: Analysis) -> Floats:
+def _statistic(
+    series: Series, y: Floats, dispersion: Floats, limit: Limits, analysis: Analysis
+) -> Floats:
     """(C, B) statistic of draws y (C, B, S, P) at the series' positions and weights."""
     best, smooth, jump = contest(y, series.weight, series.u, series.ok, limit.bounds(analysis))
     used = (series.count > 5)[:, None]
     gain = np.where(used, np.minimum(smooth, 1e30) - np.minimum(jump, 1e30), 0).sum(axis=2)
     freedom = np.where(used, (series.count - 5)[:, None], 0).sum(axis=2)
-    scale = (np.where(used, best, 0).sum(axis=2) + 1e-9) / np.maximum(freedom, 1)
-    return np.where(freedom > 0, gain / scale, 0.0)
+    scale = PRIOR * dispersion[:, None] + np.where(used, best, 0).sum(axis=2)
+    return np.where(freedom > 0, gain * (PRIOR + freedom) / scale, 0.0)
 
 
 def _tail_p(draws: Floats, observed: Floats) -> Floats:
