@@ -161,6 +161,7 @@ def test_frame_has_one_flat_row_per_finding():
     assert [f.primary for f in findings.primary()] == [True]
     assert isinstance(findings[:1], Findings)
     assert "1 transition" in repr(findings)
+    assert "copying" in findings._repr_html_()
 
 
 def test_every_null_needs_its_reason():
@@ -195,3 +196,27 @@ def test_schema_accepts_findings_and_refuses_nulls_without_reason():
     assert not validator.is_valid(good | {"rise": {"value": None}})
     described = schema["properties"]["onset"]["description"]
     assert described == "Raw units of the axis."
+
+
+EXAMPLES = sorted(SCHEMA_FILE.parent.glob("examples/finding-*.json"))
+
+
+def test_there_are_three_worked_examples():
+    assert [path.stem for path in EXAMPLES] == [
+        "finding-artefact",
+        "finding-sharp",
+        "finding-unresolved",
+    ]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_worked_examples_are_findings(path, tmp_path):
+    data = json.loads(path.read_text("utf-8"))
+    jsonschema.Draft202012Validator(finding_schema()).validate(data)
+    copy = tmp_path / "findings.jsonl"
+    copy.write_text(json.dumps(data) + "\n", "utf-8")
+    (finding,) = read_findings(copy)
+    assert check_reasons(finding) == []
+    assert finding.verdict == path.stem.removeprefix("finding-")
+    assert sum(finding.verdict_weights.values()) == pytest.approx(1.0)
+    assert json.loads(dump_finding(finding)) == data

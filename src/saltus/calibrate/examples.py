@@ -35,9 +35,9 @@ def example(word: str) -> Finding:
     maker, fixed = EXAMPLES[word]
     rng = np.random.default_rng(17)
     batch, truths = simulate(40, rng, words=(maker,), fixed=fixed)
-    findings = judge(batch, Analysis(), rng)
-    found = next(f for t, f in zip(truths, findings) if t.word == f.verdict == word)
-    return replace(found, series="simulated", task="simulated")
+    keys = (replace(key, series="simulated", task=f"simulated {word}") for key in batch.keys)
+    findings = judge(replace(batch, keys=tuple(keys)), Analysis(), rng)
+    return next(f for t, f in zip(truths, findings) if t.word == f.verdict == word)
 
 
 def write_examples(folder: Path = FOLDER) -> list[Path]:
