@@ -13,6 +13,7 @@ import pytest
 from saltus.records import Finding
 from saltus.report.charts import MOST_POINTS, finding_chart, finding_spec
 from saltus.report.frame import frame_of, ticks_of
+from saltus.report.onsets import onsets
 from saltus.report.sparks import spark
 from saltus.report.svg import render
 
@@ -142,3 +143,17 @@ def test_a_noisy_share_does_not_look_like_a_rise() -> None:
     path = re.findall(r'<path d="M\d+ \d+l([^"]*)"', spark(flat))[-1]
     steps = [int(pair.replace("-", " -").split()[1]) for pair in path.split("l")]
     assert max(map(abs, steps)) <= 2, "of 22 pixels"
+
+
+def test_onsets_are_drawn_in_order_with_words_and_names_of_two_alike() -> None:
+    findings = [
+        replace(f, finding_id=f"{f.finding_id}{i}") for i in (1, 2) for f in examples.small()
+    ]
+    (figure,) = onsets(findings, {})
+    starts = [row["onset"] for row in figure["rows"]]
+    assert len(starts) == 12, "six rises, twice; flat, irregular, unresolved and defective are none"
+    assert figure["chart"].count(">copying in induction-2l<") == 2
+    assert figure["chart"].count(">artefact<") == 2
+    assert "12 rises in order of their onset" in figure["chart"]
+    assert not re.search(r"#[0-9a-f]{6}", figure["chart"])
+    assert onsets(examples.small()[:2], {}) == [], "too few to compare"

@@ -59,6 +59,10 @@ def test_small_probabilities_are_bounds() -> None:
 
 def test_an_interval_says_which_end_is_unknown() -> None:
     assert num.interval(0.1, None) == "[0.10, unknown]"
+    assert num.interval(0.0859, 0.1421) == "[0.086, 0.142]", "as its width asks"
+    assert num.interval(-4.231, -4.071) == "[−4.23, −4.07]"
+    assert num.interval(3.0, 3.0) == "[3.0, 3.0]"
+    assert num.interval(float("-inf"), 0.2) == "[—, 0.20]"
     assert num.quantity(Quantity(value=None, why="x")) == num.MISSING
     close = num.span(1.01e6, 1.02e6, "tokens").replace(num.NARROW, " ")
     assert close == "1.01 M – 1.02 M", "more digits where two ends would read alike"

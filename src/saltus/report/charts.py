@@ -31,8 +31,14 @@ COLOURS = {
     "grid": "#e3e5e8",
     "floor": "#9aa0a8",
     "onset": "#7a52a3",
+    "transition": "#07694f",
+    "sharp": "#0b6b7d",
+    "bound": "#6b5a00",
+    "artefact": "#9a4a00",
+    "smooth": "#2a5a9c",
+    "split": "#a12d72",
 }
-"""The chart's colours in a light notebook; `svg.py` turns each into a variable of the page."""
+"""The charts' colours in a light notebook; `svg.py` turns each into a variable of the page."""
 AXIS_TITLES = {
     "tokens": "training tokens",
     "params": "parameters",
@@ -71,10 +77,11 @@ def _assembled(finding: Finding) -> tuple[alt.VConcatChart, dict[str, Rows]]:
         data |= panel.data
     if not panels:
         panels = [alt.Chart(alt.Data(values=[])).mark_point().properties(title="no points")]
-    return alt.vconcat(*panels, spacing=14, config=_config()), data
+    return alt.vconcat(*panels, spacing=14, config=config()), data
 
 
-def _config() -> alt.Config:
+def config() -> alt.Config:
+    """The look that all charts share."""
     return alt.Config(
         font="sans-serif",
         background="transparent",
@@ -102,6 +109,22 @@ def points_of(finding: Finding, channel: str) -> Rows:
         for point in seed.get(channel) or ()
         if point.get("value") is not None
     ]
+
+
+def axis_of(frame: Frame, *, labelled: bool) -> alt.Axis:
+    """The axis of growth, with ticks worded as in the text; bare where another panel carries the labels."""
+    ticks = ticks_of(frame)
+    places = json.dumps([place for place, _ in ticks])
+    texts = json.dumps([text for _, text in ticks])
+    return alt.Axis(
+        values=[place for place, _ in ticks],
+        labelExpr=f"({texts})[indexof({places}, datum.value)]",
+        labels=labelled,
+        ticks=labelled,
+        title=AXIS_TITLES.get(frame.axis, frame.axis) if labelled else None,
+        grid=False,
+        labelOverlap="parity",
+    )
 
 
 def metric_label(finding: Finding, channel: str) -> str:
@@ -133,7 +156,7 @@ class _Panel:
                 nice=False,
                 reverse=self.frame.axis == "loss",
             )
-            .axis(self._x_axis())
+            .axis(axis_of(self.frame, labelled=self.labelled))
         )
         self.y = (
             alt.Y("y:Q")
@@ -158,20 +181,6 @@ class _Panel:
         key = f"{self.channel}-{name}"
         self.data[key] = rows
         return alt.Chart(alt.NamedData(key))
-
-    def _x_axis(self) -> alt.Axis:
-        ticks = ticks_of(self.frame)
-        places = [place for place, _ in ticks]
-        texts = json.dumps([text for _, text in ticks])
-        return alt.Axis(
-            values=places,
-            labelExpr=f"({texts})[indexof({json.dumps(places)}, datum.value)]",
-            labels=self.labelled,
-            ticks=self.labelled,
-            title=AXIS_TITLES.get(self.frame.axis, self.frame.axis) if self.labelled else None,
-            grid=False,
-            labelOverlap="parity",
-        )
 
     def _given(self, part: str) -> Any:
         return (self.finding.curve.get(part) or {}).get(self.channel) or {}

@@ -110,10 +110,20 @@ def span(low: float | None, high: float | None, axis: str) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """[0.1, 0.3] of plain numbers; infinite or unknown ends are said."""
+    """[0.086, 0.142]: as many decimals as its width asks for; an unknown end is said."""
     if low is None and high is None:
         return MISSING
-    return f"[{_end(low, 'unknown')}, {_end(high, 'unknown')}]"
+    if low is None or high is None or not _ordinary(low, high):
+        return f"[{_end(low, 'unknown')}, {_end(high, 'unknown')}]"
+    decimals = min(6, max(0, 1 - math.floor(math.log10(high - low))))
+    return f"[{low:.{decimals}f}, {high:.{decimals}f}]".replace("-", "−")
+
+
+def _ordinary(low: float, high: float) -> bool:
+    """Neither endless nor too far apart or too close for fixed decimals."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return False
+    return low < high and max(abs(low), abs(high)) < 1e5 and high - low > 1e-4
 
 
 def _end(value: float | None, otherwise: str) -> str:

@@ -25,6 +25,7 @@ from saltus.report import index, select, words
 from saltus.report.answer import answer, untested
 from saltus.report.context import ReportContext, flips_of
 from saltus.report.glossary import glossary
+from saltus.report.onsets import onsets
 from saltus.report.provenance import provenance
 from saltus.report.text import name, safe
 from saltus.report.views import view_of
@@ -116,6 +117,7 @@ def _page(
         "untested": [safe(line) for line in untested(findings, context)],
         "legend": index.legend(findings),
         "maps": index.maps(findings, slugs),
+        "onsets": [trusted(figure) for figure in onsets(ordered, slugs)],
         "rule": "",
         "rows": [],
         "notes": [safe(note) for note in kept],

@@ -266,7 +266,7 @@ def _flip(flip: ItemFlip) -> Line:
 def _said(said: Said) -> Line:
     right = {None: "", 0.0: " · wrong", 1.0: " · right"}
     hard = right.get(said.hard, f" · {num.plain(said.hard, 2)}")
-    soft = f" · soft {num.plain(said.soft, 3)}" if said.soft is not None else ""
+    soft = f" · soft {num.tidy(said.soft)}" if said.soft is not None else ""
     return {"model": name(said.model), "text": visible(said.text), "scores": hard + soft}
 
 
