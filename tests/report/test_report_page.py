@@ -115,7 +115,7 @@ def test_a_number_of_a_finding_links_to_how_it_was_computed(small: str) -> None:
 
 def test_every_chart_has_words_and_a_table(small: str) -> None:
     charts = re.findall(r'<svg class="chart"[^>]*>(.*?)</svg>', small, re.DOTALL)
-    assert len(charts) == len(examples.small())
+    assert len(charts) == len(examples.small()) + 1, "and one of all onsets"
     for chart in charts:
         about = re.search(r"<desc[^>]*>(.*?)</desc>", chart)
         assert about is not None
