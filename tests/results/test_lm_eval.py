@@ -123,6 +123,18 @@ def test_samples_beside_a_result_give_items_and_the_soft_twin(tmp_path):
     assert not [n for n in reading.notes if "samples" in n]
 
 
+def test_samples_named_beside_their_result_as_a_shell_does_are_accepted(tmp_path):
+    result = files.new(tmp_path, {"arc_easy": {"acc,none": 1.0}})
+    sample = files.samples(
+        tmp_path, "arc_easy", [files.choice_sample(0, [-1.0, -2.0, -3.0, -4.0], 0)]
+    )
+    assert read([sample, result]).table.height == read([result]).table.height
+    with pytest.raises(UserError, match="lm-eval samples"):
+        alone = tmp_path / "alone"
+        alone.mkdir()
+        read([sample.rename(alone / sample.name)])
+
+
 def test_aggregates_that_disagree_with_their_samples_are_reported(tmp_path):
     files.new(tmp_path, {"arc_easy": {"acc,none": 0.9}})
     files.samples(tmp_path, "arc_easy", [files.choice_sample(0, [-1.0, -2.0, -3.0, -4.0], 0)])

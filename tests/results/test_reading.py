@@ -215,6 +215,16 @@ def test_a_folder_lists_what_it_does_not_read(tmp_path):
     assert any("trainer state" in n for n in reading.notes)
 
 
+def test_tables_of_something_else_in_a_folder_are_listed_and_refused_when_named(tmp_path):
+    write(tmp_path, tidy())
+    other = write(tmp_path, pl.DataFrame({"epoch": [1], "lr": [0.1]}), "log.csv")
+    reading = read([tmp_path])
+    assert reading.table.height == 6
+    assert any("log.csv" in n for n in reading.notes)
+    with pytest.raises(UserError, match="no column for"):
+        read([other])
+
+
 def test_globs_and_repeats_read_each_file_once(tmp_path):
     write(tmp_path, tidy())
     assert read([f"{tmp_path}/*.csv", tmp_path, tmp_path / "r.csv"]).table.height == 6

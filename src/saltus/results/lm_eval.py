@@ -53,6 +53,7 @@ def read(path: Path) -> tuple[pl.DataFrame, list[Path], list[str]]:
     for file in samples_of(path):
         task = _task_of(file, results)
         if task is None:
+            notes.append(f"{file.name}: its task is not in {path.name}; not read")
             continue
         items, said = lm_eval_samples.read(file, path)
         rows, disagreements = _replace(rows, items, task)

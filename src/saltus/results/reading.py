@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from saltus.hashing import file_hash
 from saltus.results import lm_eval
 from saltus.results.cleaning import clean, collapse
 from saltus.results.formats import Form, detect
-from saltus.results.table import normalise
+from saltus.results.table import column_mapping, normalise
 from saltus.results.tidy import read_frame, to_long
+
+_MINIMUM = {"task", "metric", "value"}
+"""A table in a folder that has none of these is no results table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,20 +70,33 @@ def read(paths: Sequence[str | Path], *, rename: Mapping[str, str] | None = None
     Raises UserError where a path is missing, a file is no results file, or a cell cannot be read.
     """
     files = _files(paths)
-    tables, inputs = [], []
-    companions = {s for f, _, form in files if form is Form.LM_EVAL for s in lm_eval.samples_of(f)}
+    inputs: list[Input] = []
+    tables: list[pl.DataFrame] = []
+    harness = [path for path, _, form in files if form is Form.LM_EVAL]
+    if harness:
+        table, account = _lm_eval(harness)
+        tables.append(table)
+        inputs += account
+    done = {Path(i.path).resolve() for i in inputs}
     for path, named, form in files:
-        if path in companions and not named:
-            continue  # read with its result
+        if path.resolve() in done:
+            continue
         if form.unreadable:
             if named:
                 raise form.refusal(path)
-            inputs.append(Input(path=str(path), sha256=file_hash(path), format=form.value, rows=0,
-                                notes=(form.why,)))  # fmt: skip
+            inputs.append(_unread(path, form.value, form.why))
             continue
-        table, account = _one(path, form, rename or {})
+        frame = to_long(read_frame(path, form.value), str(path), rename or {})
+        if not named and not _MINIMUM & set(
+            column_mapping(frame.columns, rename or {}, str(path)).values()
+        ):
+            inputs.append(
+                _unread(path, form.value, "not read: no column for task, metric or value")
+            )
+            continue
+        table, one = _tidy(frame, path, form, rename or {})
         tables.append(table)
-        inputs += account
+        inputs.append(one)
     if not tables:
         raise UserError(
             f"no results among {len(files)} files" if files else "no files",
@@ -95,25 +111,47 @@ def read(paths: Sequence[str | Path], *, rename: Mapping[str, str] | None = None
     return Reading(table=whole, inputs=tuple(inputs), notes=tuple(notes))
 
 
-def _one(path: Path, form: Form, rename: Mapping[str, str]) -> tuple[pl.DataFrame, list[Input]]:
-    where, notes = str(path), list[str]()
-    if form is Form.LM_EVAL:
-        frame, companions, notes = lm_eval.read(path)
-    else:
-        frame, companions = to_long(read_frame(path, form.value), where, rename), []
-    table, mapping = normalise(frame, where, rename if form is not Form.LM_EVAL else {})
+def _unread(path: Path, form: str, why: str) -> Input:
+    return Input(
+        path=str(path), sha256=file_hash(path), format=form, rows=0, notes=(f"{path.name}: {why}",)
+    )
+
+
+def _tidy(
+    frame: pl.DataFrame, path: Path, form: Form, rename: Mapping[str, str]
+) -> tuple[pl.DataFrame, Input]:
+    where = str(path)
+    table, mapping = normalise(frame, where, rename)
     table, said = clean(table.with_columns(source=pl.col("source").fill_null(where)), where)
+    return table, Input(
+        path=where, sha256=file_hash(path), format=form.value, rows=table.height, mapping=mapping,
+        left_out=_left_out(table), notes=tuple(said),
+    )  # fmt: skip
+
+
+def _lm_eval(files: Sequence[Path]) -> tuple[pl.DataFrame, list[Input]]:
+    """All results of the harness at once: they share their columns, and a sweep has a thousand files."""
+    read_files = {str(path): lm_eval.read(path) for path in files}
+    where = str(files[0]) if len(files) == 1 else f"{len(files)} lm-eval files, first {files[0]}"
+    table, mapping = normalise(pl.concat([frame for frame, _, _ in read_files.values()]), where)
+    table, said = clean(table, where)
+    inputs = []
+    for rows in table.partition_by("source", maintain_order=True):
+        path = rows["source"][0]
+        _, companions, notes = read_files[path]
+        inputs.append(Input(path=path, sha256=file_hash(path), format=Form.LM_EVAL.value, rows=rows.height,
+                            mapping=mapping, left_out=_left_out(rows), notes=tuple(notes)))  # fmt: skip
+        inputs += [
+            Input(path=str(c), sha256=file_hash(c), format=Form.LM_EVAL_SAMPLES.value, rows=0)
+            for c in companions
+        ]
+    inputs[0] = replace(inputs[0], notes=(*inputs[0].notes, *said))
+    return table, inputs
+
+
+def _left_out(table: pl.DataFrame) -> dict[str, int]:
     left = table.filter(pl.col("value").is_null()).group_by("why_missing").len().sort("why_missing")
-    account = [
-        Input(path=where, sha256=file_hash(path), format=form.value, rows=table.height, mapping=mapping,
-              left_out=dict(left.iter_rows()), notes=(*notes, *said))
-    ]  # fmt: skip
-    account += [
-        Input(path=str(c), sha256=file_hash(c), format=Form.LM_EVAL_SAMPLES.value, rows=0,
-              notes=(f"items of {path.name}",))
-        for c in companions
-    ]  # fmt: skip
-    return table, account
+    return dict(left.iter_rows())
 
 
 def _files(paths: Sequence[str | Path]) -> list[tuple[Path, bool, Form]]:
