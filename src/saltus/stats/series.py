@@ -71,8 +71,8 @@ def canonical(curves: CurveBatch) -> tuple[CurveBatch, list[int]]:
     ).reshape(len(curves), curves.shape[1])
     out = _take(curves, order_s[:, :, None], axis=1)
     keys = tuple(replace(k, seeds=tuple(sorted(k.seeds))) for k in curves.keys)
-    raw = np.where(out.seen, np.where(np.isfinite(out.raw_x), out.raw_x, out.x), np.inf)
-    out = _take(out, np.argsort(raw, axis=2, kind="stable"), axis=2)
+    place = np.where(out.seen, np.where(np.isfinite(out.x), out.x, -np.inf), np.inf)
+    out = _take(out, np.argsort(place, axis=2, kind="stable"), axis=2)
     seen, repeats = _without_repeats(out)
     return replace(out, keys=keys, seen=seen), repeats
 
