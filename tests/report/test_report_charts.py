@@ -154,6 +154,6 @@ def test_onsets_are_drawn_in_order_with_words_and_names_of_two_alike() -> None:
     assert len(starts) == 12, "six rises, twice; flat, irregular, unresolved and defective are none"
     assert figure["chart"].count(">copying in induction-2l<") == 2
     assert figure["chart"].count(">artefact<") == 2
-    assert "12 rises in order of their onset" in figure["chart"]
+    assert "12 rises in order of their onset along tokens" in figure["chart"]
     assert not re.search(r"#[0-9a-f]{6}", figure["chart"])
     assert onsets(examples.small()[:2], {}) == [], "too few to compare"

@@ -59,7 +59,7 @@ def _figure(found: Sequence[Finding], frame: Frame, slugs: Mapping[str, str], ke
     first, last = (num.on_axis(f.onset, frame.axis, unit=True) for f in (shown[0], shown[-1]))
     title = f"Onsets along {name(frame.axis)}"
     about = (
-        f"{len(shown)} rises in order of their onset: from {where(shown[0])} at {first} "
+        f"{len(shown)} rises in order of their onset along {frame.axis}: from {where(shown[0])} at {first} "
         f"to {where(shown[-1])} at {last}. The table below has every onset with its interval."
     )
     left = len(found) - len(shown)
