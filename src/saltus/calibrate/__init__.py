@@ -3,8 +3,8 @@
 `simulate` makes curves whose word is known because the definitions of design.md section 6 hold for their noise-free
 points and an oracle could tell; `calibrate` (measure.py) judges them and counts; `power` (power.py) walks
 through the middle, where no word is certain; `lookup` reads what ships with the release.
-Known limits: judged truths are of our making, one curve at a time (no `bound`, which needs many tasks);
-noise is exchangeable between items; the middle is not in the confusion, only in the power tables.
+Known limits: judged truths are of our making; noise is exchangeable between items; the middle is not in the
+confusion, only in the power tables.
 """
 
 from saltus.calibrate.lookup import false_alarm_rate

@@ -38,6 +38,8 @@ class Draft:
     """False: the word is true, but the noise hides it even from an oracle."""
     leapt: int = 0
     token_length: float | None = None
+    label: tuple[str, str, str] | None = None
+    """Series, skill and format, where the curve is one of a family."""
     suspect: Bools | None = None
     """(P,) points a disqualifying guard suspects."""
 

@@ -15,8 +15,10 @@ import numpy as np
 
 from saltus import __version__
 from saltus.calibrate.counts import WORDS, Bar, Rate, confusion, rate
+from saltus.calibrate.families import formats
 from saltus.calibrate.power import PowerRow, power
-from saltus.calibrate.simulate import NULLS, Truth, simulate
+from saltus.calibrate.sampling import measure
+from saltus.calibrate.simulate import NULLS, Truth, assemble, simulate, truth_of
 from saltus.records import Analysis, Finding
 from saltus.stats.batch import CurveBatch
 from saltus.verdict import LEAPS
@@ -89,7 +91,7 @@ def calibrate(
     judge: Judge | None = None,
     power_curves: int = 20,
 ) -> Calibration:
-    """Simulate n truths, judge them, and say how often the verdict is wrong.
+    """Simulate n truths and about n / 20 more in families, judge them, and say how often the verdict is wrong.
 
     judge: what to measure; saltus' own when None. power_curves: curves per cell of the power tables; 0 leaves them
     out. Costs about as much as judging n + 110 · power_curves curves.
@@ -118,7 +120,19 @@ def _judged(
         batch, made = simulate(min(CHUNK, n - start), making, analysis=analysis)
         truths += made
         findings += judge(batch, analysis, judging)
-    return truths, findings
+    families = _judged_families(max(2, n // 200), seed, analysis, judge)
+    return truths + families[0], findings + families[1]
+
+
+def _judged_families(
+    groups: int, seed: int, analysis: Analysis, judge: Judge
+) -> tuple[list[Truth], list[Finding]]:
+    making, judging = np.random.SeedSequence([seed, 2]).spawn(2)
+    rng = np.random.default_rng(making)
+    drafts = formats(rng, groups, analysis)
+    batch = assemble(drafts, [measure(rng, draft) for draft in drafts])
+    found = list(judge(batch, analysis, np.random.default_rng(judging)))
+    return [truth_of(draft) for draft in drafts], found
 
 
 def summarise(

@@ -183,7 +183,7 @@ def leap(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft 
     """Both channels jump at one place, or the hard one where there is no other: sharp, or a transition."""
     setting = canvas.setting
     replicated = setting.seeds >= analysis.transition_seeds and setting.soft is not None
-    draft = _leap_draft(rng, canvas, analysis, leapers=setting.seeds)
+    draft = leap_draft(rng, canvas, analysis, leapers=setting.seeds)
     if draft is None:
         return None
     if replicated:
@@ -199,20 +199,27 @@ def split(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft
     if setting.seeds < analysis.transition_seeds:
         return None
     leapers = int(rng.integers(1, setting.seeds))
-    draft = _leap_draft(rng, canvas, analysis, leapers=leapers)
+    draft = leap_draft(rng, canvas, analysis, leapers=leapers)
     if draft is None or draft.leap is None or draft.leap[len(setting.x) - 1] < 0.98:
         return None
     return replace(draft, word="split", kind=f"{leapers} of {setting.seeds} leapt")
 
 
-def _leap_draft(
-    rng: np.random.Generator, canvas: Canvas, analysis: Analysis, *, leapers: int
+def leap_draft(
+    rng: np.random.Generator,
+    canvas: Canvas,
+    analysis: Analysis,
+    *,
+    leapers: int,
+    middle: float | None = None,
 ) -> Draft | None:
+    """The last `leapers` seeds leap in both channels, at `middle` or a place by lot; None where that is not clear."""
     setting = canvas.setting
     limit = setting.jump_limit(analysis)
     family, shape = shapes.any_sigmoid(rng)
     wide = limit * rng.uniform(0.0, 0.7)
-    middle = setting.x[0] + rng.uniform(0.2, 0.85) * setting.range
+    if middle is None:
+        middle = setting.x[0] + rng.uniform(0.2, 0.85) * setting.range
     places = middle + rng.normal(0.0, 0.06 * limit, setting.seeds)
     trend = rng.uniform(0.05, 0.2) if rng.random() < 0.35 else 0.0
     leaps = np.stack([shapes.at(shape, canvas.xs, place, wide) for place in places])

@@ -200,9 +200,12 @@ def _suspects(draft: Draft, seeds: int, points: int) -> tuple[Suspect, ...]:
 
 def _key(c: int, draft: Draft) -> CurveKey:
     setting = draft.setting
+    series, skill, form = draft.label or (f"series {c}", None, None)
     return CurveKey(
-        series=f"series {c}",
+        series=series,
         task=f"task {c}",
+        skill=skill,
+        format=form,
         condition="baseline",
         axis=setting.axis,
         metric_hard="acc",
