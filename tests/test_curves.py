@@ -407,3 +407,15 @@ def test_a_table_without_usable_rows_makes_no_curves():
     assembled = assemble(rows)
     assert len(assembled.batch) == 0
     assert assembled.left_out == {"value is NaN": 7}
+
+
+@pytest.mark.parametrize("drop", [["tokens"], ["params"], []])
+def test_rows_without_a_place_are_counted_by_reason(drop):
+    params = [1e6, 1e7, 1e8, 1e9, 1e10, 1e11]
+    lost = family([0.9], params=[1e12]).with_columns(**dict.fromkeys(("params", "tokens")))
+    rows = table(family(RISE[:6], params=params).drop(drop), lost)
+    if drop == ["params"]:
+        rows = rows.with_columns(flops=pl.Series([*params, None]))
+    assembled = assemble(rows)
+    assert sum(assembled.left_out.values()) == 1
+    assert assembled.batch.seen[0].sum() == 6

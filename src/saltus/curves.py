@@ -17,7 +17,7 @@ from saltus.errors import UserError, nearest
 from saltus.metrics import Metric
 from saltus.results.arrays import Cells, build
 from saltus.results.cleaning import collapse, shots_disagree
-from saltus.results.pairing import Pairing, Primary
+from saltus.results.pairing import Curve, Pairing, Primary
 from saltus.results.points import BASE, PLACE, SHARES, as_enums, oriented, points, sliced
 from saltus.results.readings import CURVE, Readings, read_curves
 from saltus.results.series import with_factors, with_series
@@ -68,8 +68,9 @@ def assemble(
     placed = read_curves(found, axes)
     left.update(placed.left_out)
     pairing = Pairing(metrics, _roles(found), dict(twin or {}), primary)
-    curves = _curves(placed, pairing, left)
+    curves = _curves(placed, pairing)
     cells = Cells.of(placed.placed, curves, items)
+    _count_beside(placed.placed, cells, left)
     keys = _keys(curves, placed, unusable, registered, metrics)
     batch = build(keys, cells, metrics)
     batch = replace(
@@ -143,18 +144,16 @@ def _roles(found: pl.DataFrame) -> dict[str, str]:
     return dict(found.group_by("metric").agg(pl.col("role").min()).iter_rows())
 
 
-def _curves(placed: Readings, pairing: Pairing, left: dict[str, int]) -> pl.DataFrame:
+def _curves(placed: Readings, pairing: Pairing) -> pl.DataFrame:
     """One row per curve: `cid`, the CURVE columns, hard, soft, primary, why_no_soft; sorted, so order never matters."""
     trained = placed.placed.filter(~pl.col("untrained"))
     bases = (
         trained.group_by(*CURVE)
-        .agg(pl.col("metric").unique().sort().alias("names"), pl.col("rows").sum())
+        .agg(pl.col("metric").unique().sort().alias("names"))
         .sort(*CURVE, nulls_last=True)
     )
-    sizes = dict(trained.group_by("metric").agg(pl.col("rows").sum()).iter_rows())
-    unused: dict[str, int] = {}
     out: list[dict[str, Any]] = []
-    memory: dict[tuple[str, tuple[str, ...]], Any] = {}
+    memory: dict[tuple[str, tuple[str, ...]], list[Curve]] = {}
     for row in bases.iter_rows(named=True):
         names = tuple(row.pop("names"))
         key = (row["task"], names)
@@ -164,14 +163,20 @@ def _curves(placed: Readings, pairing: Pairing, left: dict[str, int]) -> pl.Data
         for curve in memory[key]:
             out.append({**row, "hard": curve.hard, "soft": curve.soft, "primary": curve.primary and whole,
                         "why_no_soft": _why_no_soft(curve.soft, names)})  # fmt: skip
-            for name in curve.unused:
-                unused[name] = sizes[name]
-    for name, count in sorted(unused.items()):
-        left[f"`{name}` has another soft metric of its task before it (--twin chooses)"] = count
     text = dict.fromkeys(("hard", "soft", "why_no_soft"), pl.String)
     kinds = {c: trained.schema[c] for c in CURVE}
-    schema: dict[str, Any] = {**kinds, **text, "rows": pl.UInt32, "primary": pl.Boolean}
+    schema: dict[str, Any] = {**kinds, **text, "primary": pl.Boolean}
     return pl.DataFrame(out, schema=schema, strict=False).with_row_index("cid")
+
+
+def _count_beside(placed: pl.DataFrame, cells: Cells, left: dict[str, int]) -> None:
+    """Counts the placed rows that no curve took: soft metrics beside the chosen twin, and lone untrained points."""
+    taken = pl.concat([cells.trained.select("pid"), cells.untrained.select("pid")]).unique()
+    beside = placed.unique("pid").join(taken, on="pid", how="anti")
+    for name, rows in (
+        beside.group_by("metric").agg(pl.col("rows").sum()).sort("metric").iter_rows()
+    ):
+        left[f"`{name}` has another soft metric of its task before it (--twin chooses)"] = rows
 
 
 def _why_no_soft(soft: str | None, names: tuple[str, ...]) -> str | None:

@@ -23,8 +23,6 @@ class Curve:
     hard: str | None
     soft: str | None
     primary: bool
-    unused: tuple[str, ...] = ()
-    """Soft metrics of the task that stand beside the chosen twin; told once, by the primary curve."""
 
 
 class Pairing:
@@ -58,18 +56,13 @@ class Pairing:
         if wish is not None:
             hards.sort(key=lambda m: not _is(m, wish[0]))
         pairs = [(h, self._twin(h, softs, wish)) for h in hards]
-        used = {s.name for _, s in pairs if s is not None}
         if not hards:
             if not softs:
                 return []
             if wish is not None:
                 softs.sort(key=lambda m: not _is(m, wish[1]))
-            return [Curve(None, softs[0].name, True, tuple(m.name for m in softs[1:]))]
-        unused = tuple(m.name for m in softs if m.name not in used)
-        return [
-            Curve(h.name, s.name if s else None, i == 0, unused if i == 0 else ())
-            for i, (h, s) in enumerate(pairs)
-        ]
+            return [Curve(None, softs[0].name, True)]
+        return [Curve(h.name, s.name if s else None, i == 0) for i, (h, s) in enumerate(pairs)]
 
     def _twin(self, hard: Metric, softs: list[Metric], wish: Pair | None) -> Metric | None:
         wanted = self.twins.get(hard.name) or self.twins.get(base_name(hard.name))

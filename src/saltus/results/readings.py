@@ -113,7 +113,7 @@ def _within(
     for name in wanted[:1]:
         which = pl.lit(name) if name else pl.col("train_axis")
         x = pl.coalesce([pl.when(which == a).then(pl.col(a)) for a in TRAINING])
-        parts.append(_place(rows.with_columns(axis=which, x=x), out))
+        parts.append(_place(rows.with_columns(axis=which, x=x)))
     for name in LINEAR:
         if (not axis and name == "loss") or name in axis:
             measured = rows.filter(pl.col(name).is_not_null() | pl.col("untrained"))
@@ -121,7 +121,7 @@ def _within(
                 pl.col(name).n_unique().alias("k")
             ).filter(pl.col("k") > 1)  # fmt: skip
             measured = measured.join(enough.select("curve_series"), on="curve_series", how="semi")
-            parts.append(_place(measured.with_columns(axis=pl.lit(name), x=pl.col(name)), out))
+            parts.append(_place(measured.with_columns(axis=pl.lit(name), x=pl.col(name))))
     return parts
 
 
@@ -147,9 +147,11 @@ def _across(
         if not mine.height:
             continue
         lacking = mine.filter(pl.col(name).is_null() & ~pl.col("untrained"))
-        if lacking.height:
-            _add(out, f"model without {name}", int(lacking["rows"].sum()))
-        parts.append(_place(mine.with_columns(axis=pl.lit(name), x=pl.col(name)), out))
+        short = lacking.group_by("series_label").agg(pl.col("run").n_unique())
+        for label, models in short.iter_rows():
+            said = f"models without {name}, not on this axis: {models}"
+            out.caveats.setdefault((label, name), []).append(said)
+        parts.append(_place(mine.with_columns(axis=pl.lit(name), x=pl.col(name))))
         for row in picked.filter("unequal").iter_rows(named=True):
             said = f"models were trained on unequal numbers of tokens ({row['fewest']:.3g} to {row['most']:.3g})"
             out.caveats.setdefault((row["series_label"], name), []).append(said)
@@ -193,32 +195,27 @@ def _judged_along(name: str, axis: Sequence[str]) -> pl.Expr:
     return varies & pl.lit(name == "loss")
 
 
-def _place(rows: pl.DataFrame, out: Readings) -> pl.DataFrame:
-    """The rows that have a place on their axis, or are untrained; the others are counted."""
+def _place(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows that have a place on their axis, or are untrained."""
     placed = rows.filter((pl.col("x") > 0) | pl.col("untrained") | (pl.col("axis") == "date"))
-    lost = int(rows["rows"].sum()) - int(placed["rows"].sum())
-    if lost:
-        _add(out, "no place on the axis", lost)
-    drop = [c for c in ("train_axis", "named_family", "siblings") if c in placed.columns]
-    return placed.drop(drop)
+    return placed.drop(
+        [c for c in ("train_axis", "named_family", "siblings") if c in placed.columns]
+    )
 
 
 def _count_unused(unused: pl.DataFrame, runs: pl.DataFrame, out: Readings) -> None:
     if not unused.height:
         return
     facts = unused.join(runs, on=["series_label", "run"], how="left")
+    no_place = pl.all_horizontal(*[pl.col(a).is_null() for a in (*TRAINING, "params", *LINEAR)])
+    earlier = (pl.col("siblings") > 1) & (pl.col("places") > 1)
     why = (
         pl.when(pl.col("siblings").is_null()).then(pl.lit("untrained model without trained points"))
-        .when((pl.col("siblings") > 1) & (pl.col("places") > 1))
-        .then(pl.lit(f"earlier point of a model with fewer than {MIN_POINTS} points in training"))
-        .when(pl.col("siblings") > 1).then(pl.lit("all models of the series are at one place of the axis"))
+        .when(no_place).then(pl.lit("no place on any axis"))
+        .when("within").then(pl.lit("no place on the axis along which the rest of its run is judged"))
+        .when(earlier).then(pl.lit(f"earlier point of a model with fewer than {MIN_POINTS} points in training"))
+        .when(pl.col("siblings") > 1).then(pl.lit("its series is not spread along any axis asked for"))
         .otherwise(pl.lit("the only point of its series"))
     )  # fmt: skip
-    for reason, count in (
-        facts.group_by(why.alias("why")).agg(pl.col("rows").sum()).sort("why").iter_rows()
-    ):
-        _add(out, reason, int(count))
-
-
-def _add(out: Readings, why: str, rows: int) -> None:
-    out.left_out[why] = out.left_out.get(why, 0) + rows
+    counts = facts.group_by(why.alias("why")).agg(pl.col("rows").sum()).sort("why")
+    out.left_out.update({reason: int(count) for reason, count in counts.iter_rows()})
