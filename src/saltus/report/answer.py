@@ -15,6 +15,8 @@ from saltus.report.words import OUTCOMES, WORDS, heading, listed
 
 LEAPS = ("transition", "sharp")
 NAMED_AT_MOST = 3
+STABLE = 0.5
+"""A verdict of less weight is named as unstable."""
 
 
 def answer(findings: Sequence[Finding], context: ReportContext) -> list[str]:
@@ -86,6 +88,7 @@ def _trust(judged: Sequence[Finding], changed: Sequence[Finding]) -> str:
     fired = sum(any(g.fired for g in f.guards) for f in judged)
     parts = [
         _mistakes(judged),
+        _unstable(judged),
         _resting(sum(f.n_seeds < 2 for f in judged), len(judged), "on one training run alone"),
         _resting(sum(f.twin == "missing" for f in judged), len(judged),
                  "on a single score, so that the metric itself may be at fault"),
@@ -109,6 +112,20 @@ def _mistakes(judged: Sequence[Finding]) -> str:
     if leaps:
         return "how often this procedure sees a leap where there is none is not known at this size"
     return ""
+
+
+def _unstable(judged: Sequence[Finding]) -> str:
+    """Verdicts other than `unresolved` that most resamples do not repeat."""
+    weak = [
+        f
+        for f in judged
+        if f.verdict != "unresolved" and f.verdict_weights.get(f.verdict, 1.0) < STABLE
+    ]
+    if not weak:
+        return ""
+    which = f" ({'; '.join(heading(f) for f in weak)})" if len(weak) <= NAMED_AT_MOST else ""
+    verb = "verdict holds" if len(weak) == 1 else "verdicts hold"
+    return f"{len(weak):,} {verb} in fewer than half of the resamples{which}"
 
 
 def _conditions(judged: Sequence[Finding], changed: Sequence[Finding]) -> str:

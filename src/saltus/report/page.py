@@ -27,7 +27,7 @@ from saltus.report.context import ReportContext, flips_of
 from saltus.report.glossary import glossary
 from saltus.report.onsets import onsets
 from saltus.report.provenance import provenance
-from saltus.report.text import name, safe
+from saltus.report.text import name, prose, safe
 from saltus.report.views import view_of
 
 _HERE = Path(__file__).parent
@@ -89,13 +89,15 @@ def style() -> Markup:
 @cache
 def environment() -> Environment:
     """Templates of this folder; everything is escaped, an unknown name is an error."""
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["prose"] = prose
+    return made
 
 
 def _page(

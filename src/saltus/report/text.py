@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from markupsafe import Markup, escape
+
 MOST_SHOWN = 1_600
 MOST_NAME = 160
+_CODE = re.compile(r"`([^`\n]{1,200})`")
 _EDGE = re.compile(r"^ +| +(?=\n|$)|(?<= ) ", re.MULTILINE)
 
 
@@ -33,6 +36,11 @@ def visible(text: str) -> str:
     shown = _EDGE.sub(lambda m: "␣" * len(m.group()), safe(shortened(text, MOST_SHOWN)))
     shown = shown.replace("\t", "⇥\t").replace("\n", "↵\n")
     return shown or "(empty)"
+
+
+def prose(text: str) -> Markup:
+    """Escaped, with `code` between back-ticks set as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def shortened(text: str, most: int) -> str:

@@ -21,13 +21,6 @@ from saltus.report.words import described, heading, summary
 MOST_DATA_ROWS = 240
 MOST_FLIPS = 6
 SPEC_BYTES = 24_000
-_AXIS_OF_UNIT = {unit: axis for axis, unit in num.UNITS.items() if unit and axis != "loss"} | {
-    "step": "step",
-    "params": "params",
-    "flops": "flops",
-    "FLOPs": "flops",
-}
-
 Line = dict[str, Any]
 
 
@@ -142,21 +135,21 @@ def _numbers(finding: Finding) -> list[Line]:
     between = f"between {num.span(finding.onset_low, finding.onset_high, axis)}"
     lines = [
         _number("Onset", "onset", onset, between if finding.onset is not None else why.get("onset")),
-        *(_quantity(f"Onset in {other}", "onset", q) for other, q in finding.onset_other_axes.items()),
+        *(_onset_on(other, q) for other, q in finding.onset_other_axes.items()),
         _quantity("Width, hard score", "width", finding.width_hard, why.get("width_hard")),
         _quantity("Width, soft score", "width", finding.width_soft, why.get("width_soft")),
         _quantity("Smoothest admissible", "smoothest", finding.smoothest_admissible_width,
                   why.get("smoothest_admissible_width")),
         _quantity("Rise", "rise", finding.rise, why.get("rise")),
-        _number("Floor", "floor", num.plain(finding.floor, 3), finding.floor_source or why.get("floor")),
-        _number("Points · items · seeds", "points",
+        _number("Floor", "floor", num.tidy(finding.floor), finding.floor_source or why.get("floor")),
+        _number("Points, items, seeds", "points",
                 f"{finding.n_points} · {_count(finding.n_items)} · {finding.n_seeds}", why.get("n_items")),
-        _number("Smallest rise it would see", "mde", num.plain(finding.minimum_detectable_effect, 2),
+        _number("Smallest rise it would see", "mde", num.tidy(finding.minimum_detectable_effect, 2),
                 why.get("minimum_detectable_effect")),
-        _number("Dispersion", "dispersion", num.plain(finding.dispersion, 2), why.get("dispersion")),
+        _number("Dispersion", "dispersion", num.tidy(finding.dispersion, 2), why.get("dispersion")),
         _number("p", "p", num.chance(finding.p_value), why.get("p_value")),
         _number("q", "q", num.chance(finding.q_value),
-                why.get("q_value") or f"among {finding.family_size:,} of the family {finding.family}"),
+                why.get("q_value") or f"one of {finding.family_size:,} in the {finding.family} family"),
         _number("False-alarm rate", "false_alarm", num.percent(finding.false_alarm_rate),
                 why.get("false_alarm_rate")),
     ]  # fmt: skip
@@ -167,15 +160,18 @@ def _count(n: int | None) -> str:
     return num.MISSING if n is None else f"{n:,}"
 
 
+def _onset_on(axis: str, value: Quantity) -> Line:
+    label = f"Onset in {name(axis)}"
+    if value.value is None:
+        return _number(label, "onset", num.MISSING, value.why)
+    known = value.low is not None or value.high is not None
+    between = f"between {num.span(value.low, value.high, axis)}" if known else value.why
+    return _number(label, "onset", num.on_axis(value.value, axis, unit=True), between)
+
+
 def _quantity(label: str, where: str, value: Quantity, why: str | None = None) -> Line:
     if value.value is None and value.low is None and value.high is None:
         return _number(label, where, num.MISSING, value.why or why)
-    axis = _AXIS_OF_UNIT.get(value.unit)
-    if axis and value.value is not None:
-        between = (
-            f"between {num.span(value.low, value.high, axis)}" if value.low is not None else ""
-        )
-        return _number(label, where, num.on_axis(value.value, axis, unit=True), between)
     head = num.plain(value.value, 2) + (f"{num.NBSP}{value.unit}" if value.unit else "")
     bounds = num.interval(value.low, value.high) if value.low is not None or value.high is not None else ""  # fmt: skip
     return _number(label, where, head, bounds or value.why)
@@ -220,17 +216,27 @@ def _facts(finding: Finding) -> list[Line]:
 
 
 def _evidence(e: Evidence) -> Line:
-    value = e.value if isinstance(e.value, str) else num.tidy(e.value)
-    unit = f"{num.NBSP}{e.unit}" if e.unit and not isinstance(e.value, str) and e.value is not None else ""  # fmt: skip
     known = e.low is not None or e.high is not None
     return {
         "question": safe(e.question or e.name),
         "anchor": anchor(e.name),
-        "value": safe(value + unit),
+        "value": safe(_evidence_value(e)),
         "interval": num.interval(e.low, e.high) if known else "",
         "passed": e.passed,
         "why": safe(e.why),
     }
+
+
+def _evidence_value(e: Evidence) -> str:
+    """The value as its unit wants to be read: a probability, a share as per cent, else number and unit."""
+    if e.value is None or isinstance(e.value, str):
+        return e.value or num.MISSING
+    if e.unit in ("p", "q"):
+        return num.chance(e.value)
+    if e.unit.startswith("share of "):
+        return f"{num.percent(e.value)} {e.unit.removeprefix('share ')}"
+    unit = "" if e.unit in ("metric", "ratio") else e.unit
+    return f"{num.tidy(e.value)}{num.NBSP}{unit}" if unit else num.tidy(e.value)
 
 
 def _tally(evidence: Sequence[Evidence]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from saltus.records import Finding, Verdict
-from saltus.report.numbers import on_axis, plain, span
+from saltus.report.numbers import on_axis, span, tidy
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,12 @@ def summary(finding: Finding) -> str:
     ends = _ends(finding)
     if ends is not None and finding.presence == "present":
         said.append(
-            f"Its {hard} goes from {plain(ends[0], 2)} to {plain(ends[1], 2)}{_onset(finding)}."
+            f"Its {hard} goes from {tidy(ends[0], 2)} to {tidy(ends[1], 2)}{_onset(finding)}."
         )
     elif ends is not None:
-        said.append(f"Its {hard} ends at {plain(ends[1], 2)}; {_FIELD_WORDS[finding.presence]}.")
+        said.append(f"Its {hard} ends at {tidy(ends[1], 2)}; {_FIELD_WORDS[finding.presence]}.")
     if finding.floor is not None:
-        said.append(f"An answerer without the skill scores {plain(finding.floor, 2)}.")
+        said.append(f"An answerer without the skill scores {tidy(finding.floor, 2)}.")
     said.append(_soft(finding))
     seeds = "one seed" if finding.n_seeds == 1 else f"{finding.n_seeds} seeds"
     said.append(f"{finding.n_points} points, {seeds}.")
