@@ -163,13 +163,17 @@ def _solve(
     w32 = w.astype(np.float32)
     sums = np.concatenate([w32, (w * xc).astype(np.float32)], axis=1) @ f
     sf, sfx = sums[:, :s][:, None], sums[:, s:][:, None]
-    sff = (w32 @ (f * f))[:, None] - sf * sf / total[:, None, :, None].astype(np.float32)
-    sff = np.maximum(sff, np.float32(1e-12))
+    raw = (w32 @ (f * f))[:, None]
+    sff = raw - sf * sf / total[:, None, :, None].astype(np.float32)
+    varies = sff > np.float32(1e-5) * raw
+    sff = np.where(varies, sff, 1)
     left = sff - sfx * sfx / xx.astype(np.float32)
     i1 = np.where(
-        left > np.float32(1e-4) * sff, 1 / np.sqrt(np.maximum(left, np.float32(1e-20))), 0
+        varies & (left > np.float32(1e-4) * sff),
+        1 / np.sqrt(np.maximum(left, np.float32(1e-20))),
+        0,
     )
-    i0 = 1 / np.sqrt(sff)
+    i0 = np.where(varies, 1 / np.sqrt(sff), np.float32(0))
     kappa = i1 * sfx
     rho = i1 * np.float32((1 - share) / max(share, 1e-9)) * xx.astype(np.float32) + kappa
     gain = ((w[:, None] * yc).astype(np.float32).reshape(n, b * s, p) @ f).reshape(n, b, s, -1)

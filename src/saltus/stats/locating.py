@@ -19,7 +19,7 @@ from saltus.records import Analysis
 from saltus.stats import grid
 from saltus.stats.batch import Bools, Floats
 from saltus.stats.measure import Measures
-from saltus.stats.shape import FALLING, NON_MONOTONE, RISE_P
+from saltus.stats.shape import FALLING, NON_MONOTONE, RISE_P, UNKNOWN
 
 RIDGE = 1e-3
 """Prior information on each parameter, as a share of one measurement's: keeps steps invertible."""
@@ -63,7 +63,8 @@ class Look:
     end: float
     """… nine tenths."""
     decided: bool
-    """The whole interval of the width is a jump's, with points on both sides, or a gradual rise's."""
+    """The whole interval of the width is a jump's, with points on both sides, or a gradual rise's; and the soft
+    twin, where there is one, has a shape."""
     form: int
     m: float
     w: float
@@ -144,19 +145,22 @@ def look_of(m: Measures, i: int, analysis: Analysis) -> Look:
     jump = shape.width_high[i] <= m.limits.narrow[i] + 1e-9
     jump &= shape.before[i] > analysis.points_before and shape.after[i] > analysis.points_after
     wide = shape.width_low[i] >= m.limits.broad[i] and shape.step[i] < analysis.step_share
+    twin_told = not m.has_soft[i] or int(m.soft.shape.code[i]) != UNKNOWN
     rises = min(m.hard.trend.rise_p[i], m.soft.trend.rise_p[i] if m.has_soft[i] else 1.0) < RISE_P
     return Look(
         rises=bool(rises), turns=code in (FALLING, NON_MONOTONE), onset=float(shape.onset[i]),
         low=float(np.clip(shape.onset_low[i], 0, 1)), high=float(np.clip(shape.onset_high[i], 0, 1)),
-        start=float(g.start[node]), end=float(g.end[node]), decided=bool(jump or wide),
+        start=float(g.start[node]), end=float(g.end[node]), decided=bool((jump or wide) and twin_told),
         form=int(g.form[node]), m=float(g.m[node]), w=float(g.w[node]),
         noise=float(np.sqrt(var * shape.dispersion[i] / max((series.count[i] > 0).sum(), 1)) / size),
     )  # fmt: skip
 
 
 def _zone(look: Look, narrow: bool) -> tuple[float, float]:
-    """Where to ask: the onset's interval; once that is narrow, the whole rise and as much again."""
+    """Where to ask: the onset's interval; once that is narrow, the whole rise and as much again; a wide one, all."""
     low, high = look.low, look.high
+    if narrow and look.end - look.start > 0.25:
+        return 0.0, 1.0
     pad = 0.5 * max(high - low, 0.0125)
     if narrow:
         low, high = min(low, look.start), max(high, look.end)

@@ -84,8 +84,8 @@ def cells(u: Floats, y: Floats, ok: Bools, w: Floats, tolerance: Floats, drift: 
     start = np.where(ok & (share <= 0.1 + slack), order, 0).max(axis=1)
     arrive = np.where(ok & (share >= 0.9 - slack), order, last[:, None]).min(axis=1)
     arrive = np.maximum(arrive, np.minimum(start + 1, last))
-    left = np.where(ok & (share > 0.1 + slack), order, last[:, None]).min(axis=1)
-    leave = np.where(ok & (share < 0.9 - slack), order, 0).max(axis=1)
+    left = np.where(ok & (share > 0.1), order, last[:, None]).min(axis=1)
+    leave = np.where(ok & (share < 0.9), order, 0).max(axis=1)
     early = _chord(share, u, start, 0.1) - u[rows, start]
     late = u[rows, arrive] - _chord(share, u, np.maximum(arrive - 1, 0), 0.9)
     spared = np.where(arrive - start >= 2, np.clip(np.minimum(early, late), 0, None), 0.0)
