@@ -89,6 +89,15 @@ def test_words_for_numbers(tmp_path):
     assert table["stderr"].null_count() == 2
 
 
+def test_chance_of_common_tasks_is_filled_in_and_said(tmp_path):
+    frame = tidy(task=["piqa"] * 3 + ["mine"] * 3).drop("chance_level")
+    reading = read([write(tmp_path, frame)])
+    assert reading.table["nominal_floor"].to_list() == [0.5] * 3 + [None] * 3
+    assert any("nominal chance" in n for n in reading.notes)
+    other = tidy(metric=["f1"] * 6, task=["piqa"] * 6).drop("chance_level")
+    assert read([write(tmp_path, other)]).table["nominal_floor"].null_count() == 6
+
+
 @pytest.mark.parametrize("days", [["2023-07-02"] * 6, [2023.5] * 6, ["2023.5"] * 6])
 def test_dates_become_years(tmp_path, days):
     table = read([write(tmp_path, tidy(date=days))]).table

@@ -27,6 +27,8 @@ _WRITTEN = (
     "coqa",
     "drop",
 )
+CHOICE_METRICS = frozenset({"acc", "acc_norm", "accuracy", "acc_len_norm", "acc_bytes", "acc_raw"})
+"""Shares of right choices; 1/k says nothing about other metrics of the task."""
 _PATTERNS = [(re.compile("|".join(names)), 1.0 / k) for k, names in _BY_CHOICES.items()]
 _PATTERNS.append((re.compile("|".join(_WRITTEN)), 0.0))
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import polars as pl
 
 from saltus.errors import UserError
-from saltus.metrics import Metric, lookup
+from saltus.metrics import Metric, base_name, lookup
+from saltus.results.chance import CHOICE_METRICS, nominal_floor
 from saltus.results.table import IDENTITY
 from saltus.results.units import family_in, shots_in
 
@@ -40,6 +41,8 @@ def clean(table: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[str]]:
     for name in table["metric"].unique(maintain_order=True).drop_nulls().to_list():
         table, said = _one_metric(table, name, where)
         notes += said
+    table, said = _known_chance(table, where)
+    notes += said
     table = _set_aside(
         table, pl.col("task").is_null() | pl.col("metric").is_null(), "no task or no metric"
     )
@@ -147,6 +150,23 @@ def _one_metric(table: pl.DataFrame, name: str, where: str) -> tuple[pl.DataFram
     )
     open_log = metric.transform in ("log", "neg_log") and metric.low <= 0
     return _set_aside(table, mine & (value <= 0), "no logarithm of 0") if open_log else table, notes
+
+
+def _known_chance(table: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[str]]:
+    """Nominal chance of common tasks where the results do not give it, for shares of right choices."""
+    metrics = table["metric"].unique().drop_nulls().to_list()
+    choices = [m for m in metrics if base_name(m) in CHOICE_METRICS]
+    tasks = table["task"].unique().drop_nulls().to_list()
+    known = {t: c for t in tasks if (c := nominal_floor(t)) is not None}
+    here = pl.col("task").is_in(list(known)) & pl.col("metric").is_in(choices)
+    lacking = pl.col("nominal_floor").is_null() & here
+    filled = table.filter(lacking)["task"].unique().sort().to_list()
+    if not filled:
+        return table, []
+    chance = pl.col("task").replace_strict(known, default=None, return_dtype=pl.Float64)
+    floor = pl.when(lacking).then(chance).otherwise("nominal_floor")
+    said = f"{where}: nominal chance of {len(filled)} common tasks filled in (first {filled[0]})"
+    return table.with_columns(nominal_floor=floor), [said]
 
 
 def _percent_floors(table: pl.DataFrame, mine: pl.Expr) -> pl.DataFrame:
