@@ -23,10 +23,12 @@ RECIPES: dict[str, tuple[Recipe, float]] = {
     "leap": (recipes.leap, 0.20),
     "split": (recipes.split, 0.09),
     "irregular": (recipes.irregular, 0.09),
-    "unresolved": (unclear.unresolved, 0.11),
+    "unresolved": (unclear.unresolved, 0.10),
+    "unrelated": (unclear.unrelated_twin, 0.01),
     "defective": (unclear.defective, 0.02),
 }
-"""Maker → share of the truths; `leap` makes `sharp` and `transition`, as seeds and twin allow, `murky` unclear ones."""
+"""Maker → share of the truths; `leap` makes `sharp` and `transition`, as seeds and twin allow, `murky` unclear ones.
+`unrelated` makes `unresolved` ones whose twins contradict each other."""
 
 NULLS: frozenset[Verdict] = frozenset({"flat", "smooth", "artefact", "irregular", "unresolved"})
 """Truths without a leap that anybody could know of: calling one a leap is a false alarm."""

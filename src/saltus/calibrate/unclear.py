@@ -1,7 +1,8 @@
 """Truths that nobody could tell from their points, and curves that a fault has spoiled.
 
 Whatever the mean curve, the right word for the first kind is `unresolved`: too few points, one point alone off the
-floor, too few items, a leap hidden in a gap or at an edge of the grid, noise as large as the question.
+floor, too few items, a leap hidden in a gap or at an edge of the grid, noise as large as the question, a soft twin
+that goes its own way.
 The second kind carries the mask of a disqualifying guard: without the masked points the word is another one.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from saltus.calibrate import decidable, shapes
+from saltus.calibrate.clarity import is_clear_jump, is_clearly_gradual
 from saltus.calibrate.draft import Canvas, Draft
 from saltus.calibrate.settings import Setting
 from saltus.records import Analysis
@@ -134,6 +136,27 @@ def _swamped(rng: np.random.Generator, setting: Setting, analysis: Analysis) -> 
         for misfits in (decidable.misfits_to_jump, decidable.misfits_to_gradual)
     )
     return draft if hopeless else None
+
+
+def unrelated_twin(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft | None:
+    """The hard score jumps in every seed, each at its own place, while the soft one climbs alike in all of them.
+
+    The soft twin neither agrees nor explains: at one soft level some seeds have leapt and others have not.
+    """
+    setting = canvas.setting
+    if setting.seeds < analysis.transition_seeds or setting.soft is None:
+        return None
+    family, shape = shapes.any_sigmoid(rng)
+    wide = 0.5 * setting.jump_limit(analysis)
+    places = setting.x[0] + np.linspace(0.3, 0.7, setting.seeds) * setting.range
+    hard = np.stack([shapes.at(shape, canvas.xs, place, wide) for place in rng.permutation(places)])
+    _, climb = shapes.any_climb(rng)
+    draft = Draft(
+        word="unresolved", kind="unrelated twin", family=family, setting=setting, hard=hard,
+        soft=np.tile(climb(canvas.ts), (setting.seeds, 1)), leap=hard[-1],
+    )  # fmt: skip
+    clear = is_clear_jump(draft, "hard", analysis) and is_clearly_gradual(draft, "soft", analysis)
+    return draft if clear else None
 
 
 def defective(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft | None:
