@@ -12,8 +12,10 @@ import pytest
 
 from saltus.records import Finding
 from saltus.report.charts import MOST_POINTS, finding_chart, finding_spec
+from saltus.report.context import ReportContext
 from saltus.report.frame import frame_of, ticks_of
 from saltus.report.onsets import onsets
+from saltus.report.page import report_html
 from saltus.report.sparks import spark
 from saltus.report.svg import render
 
@@ -152,8 +154,37 @@ def test_onsets_are_drawn_in_order_with_words_and_names_of_two_alike() -> None:
     (figure,) = onsets(findings, {})
     starts = [row["onset"] for row in figure["rows"]]
     assert len(starts) == 12, "six rises, twice; flat, irregular, unresolved and defective are none"
-    assert figure["chart"].count(">copying in induction-2l<") == 2
+    assert figure["chart"].count(">copying · induction-2l<") == 2
     assert figure["chart"].count(">artefact<") == 2
     assert "12 rises in order of their onset along tokens" in figure["chart"]
     assert not re.search(r"#[0-9a-f]{6}", figure["chart"])
     assert onsets(examples.small()[:2], {}) == [], "too few to compare"
+
+
+@pytest.mark.parametrize(
+    ("axis", "log", "xs"),
+    [
+        ("tokens", True, [5e6]),
+        ("tokens", True, [0.0]),
+        ("tokens", True, [0.0, 1e6]),
+        ("date", False, [2020.2, 2023.5, 2026.9]),
+        ("loss", False, [2.5]),
+        ("my axis", False, [-3.0, 0.0, 4.0]),
+        ("flops", True, [1e18, 1e26]),
+    ],
+)
+def test_odd_axes_still_make_a_page(axis: str, log: bool, xs: list[float]) -> None:
+    points = [
+        {"x": x, "value": 0.0, "low": None, "high": None, "n": None, "name": None} for x in xs
+    ]
+    points.append({"x": xs[-1], "value": None, "why": "asked, no answer"})
+    made = {
+        "log": log,
+        "seeds": [{"label": 0, "hard": points, "soft": []}],
+        "floor": {"hard": None},
+    }
+    finding = examples.finding(axis=axis, curve=made, onset=None, onset_low=None, onset_high=None)
+    html = report_html([finding], ReportContext())
+    assert "— asked, no answer" in html
+    assert "NaN" not in html
+    assert ('<svg class="chart"' in html) == (not log or max(xs) > 0)

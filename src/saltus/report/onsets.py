@@ -83,7 +83,7 @@ def _figure(found: Sequence[Finding], frame: Frame, slugs: Mapping[str, str], ke
 def onset_spec(shown: Sequence[Finding], frame: Frame) -> dict[str, Any]:
     """Vega-Lite: a dot and an interval per finding, the verdict's word beside it."""
     data: dict[str, list[dict[str, Any]]] = {}
-    labels = [_label(f, i) for i, f in enumerate(shown)]
+    labels = _labels(shown)
     x = alt.X("x:Q").axis(axis_of(frame, labelled=True)).scale(
         type="log" if frame.log else "linear", domain=[frame.low, frame.high], nice=False,
         reverse=frame.axis == "loss",
@@ -125,11 +125,21 @@ def onset_spec(shown: Sequence[Finding], frame: Frame) -> dict[str, Any]:
     return spec | {"datasets": data}
 
 
-def _label(finding: Finding, i: int) -> str:
-    """A label with its place behind a mark that the axis cuts off: two findings may have one name."""
-    text = name(where(finding))
-    short = text if len(text) <= MOST_LABEL else text[: MOST_LABEL - 1] + "…"
-    return f"{short}{HIDDEN}{i}"
+def _labels(shown: Sequence[Finding]) -> list[str]:
+    """What rises, without what all series share; its place behind a mark, as two findings may have one name."""
+    series = [f.series.split("/") for f in shown]
+    same = 0
+    while all(len(parts) > same and parts[same] == series[0][same] for parts in series):
+        same += 1
+    labels = []
+    for i, (f, parts) in enumerate(zip(shown, series, strict=True)):
+        told = [f.task, *(["/".join(parts[same:])] if parts[same:] else [])]
+        told += [f.condition] if f.condition != "baseline" else []
+        text = name(" · ".join(told))
+        half = MOST_LABEL // 2
+        short = text if len(text) <= MOST_LABEL else f"{text[:half]}…{text[-half:]}"
+        labels.append(f"{short}{HIDDEN}{i}")
+    return labels
 
 
 def _row(finding: Finding, label: str, frame: Frame) -> dict[str, Any]:

@@ -7,6 +7,16 @@
   arrive();
   addEventListener("beforeprint", () => document.querySelectorAll(".sa-evidence").forEach((d) => { d.open = true; }));
 
+  // Only what scrolls is a stop for the keyboard.
+  const tend = () => document.querySelectorAll(".sa-scroll").forEach((n) => {
+    if (!n.offsetParent) return;
+    if (n.scrollWidth > n.clientWidth || n.scrollHeight > n.clientHeight) n.tabIndex = 0;
+    else n.removeAttribute("tabindex");
+  });
+  addEventListener("resize", tend);
+  document.addEventListener("toggle", tend, true);
+  tend();
+
   const table = document.getElementById("sa-index");
   if (!table) return;
   const body = table.tBodies[0], rows = [...body.rows];

@@ -135,7 +135,11 @@ def _numbers(finding: Finding) -> list[Line]:
     between = f"between {num.span(finding.onset_low, finding.onset_high, axis)}"
     lines = [
         _number("Onset", "onset", onset, between if finding.onset is not None else why.get("onset")),
-        *(_onset_on(other, q) for other, q in finding.onset_other_axes.items()),
+        *(
+            _onset_on(other, q)
+            for other, q in finding.onset_other_axes.items()
+            if finding.onset is not None
+        ),
         _quantity("Width, hard score", "width", finding.width_hard, why.get("width_hard")),
         _quantity("Width, soft score", "width", finding.width_soft, why.get("width_soft")),
         _quantity("Smoothest admissible", "smoothest", finding.smoothest_admissible_width,
@@ -172,7 +176,8 @@ def _onset_on(axis: str, value: Quantity) -> Line:
 def _quantity(label: str, where: str, value: Quantity, why: str | None = None) -> Line:
     if value.value is None and value.low is None and value.high is None:
         return _number(label, where, num.MISSING, value.why or why)
-    head = num.plain(value.value, 2) + (f"{num.NBSP}{value.unit}" if value.unit else "")
+    unit = "" if value.unit == "share" else value.unit
+    head = num.plain(value.value, 2) + (f"{num.NBSP}{unit}" if unit else "")
     bounds = num.interval(value.low, value.high) if value.low is not None or value.high is not None else ""  # fmt: skip
     return _number(label, where, head, bounds or value.why)
 
