@@ -246,14 +246,14 @@ def fit_links(y: Floats, weight: Floats, u: Floats) -> tuple[Floats, np.ndarray,
     """Fit y (C, Q) over positions u (C, Q) under K weightings (C, K, Q): sums of squares, nodes (C, K), coefficients."""
     c, k, q = weight.shape
     rss, node = np.empty((c, k)), np.empty((c, k), dtype=int)
-    for rows in _pieces(c, k * len(grid.nodes(grid.LINK))):
-        f = grid.basis(u[rows], grid.LINK)
+    for rows in _pieces(c, k * len(grid.nodes(grid.COARSE))):
+        f = grid.basis(u[rows], grid.COARSE)
         same = np.broadcast_to(y[rows, None, None], (len(rows), 1, k, q))
         each, _ = _solve(f, u[rows], weight[rows], same, 0.0)
         node[rows] = each[:, 0].argmin(axis=2)
         rss[rows] = np.take_along_axis(each[:, 0], node[rows][..., None], axis=2)[..., 0]
     flat = [np.broadcast_to(a[:, None], (c, k, q)).reshape(-1, q) for a in (y, u)]
-    coefficients = refit(flat[0], weight.reshape(-1, q), flat[1], node.ravel(), grid.LINK)
+    coefficients = refit(flat[0], weight.reshape(-1, q), flat[1], node.ravel(), grid.COARSE)
     return rss, node, coefficients.reshape(c, k, 3)
 
 

@@ -110,24 +110,25 @@ def inverse(form: np.ndarray, share: Floats) -> Floats:
     return np.choose(form, [logistic, gompertz, mirrored, (q - 0.5) / 0.8])
 
 
-FINE, COARSE, LINK = range(3)
-"""Grids: for the data, for bootstrap draws, for links between channels."""
+FINE, COARSE = range(2)
+"""Grids: for the data; for bootstrap draws and for links between channels."""
 _WIDTHS = (0.01, 0.03, 0.06, 0.1, 0.14, 0.18, 0.22, 0.25, 0.28, 0.33, 0.4, 0.5, 0.65, 0.85, 1.2)
 _THIN = (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.55, 0.8, 1.2)
 
 
 def _spread(level: int) -> list[tuple[int, float, float]]:
-    """(form, w, m) of every node of a grid."""
+    """(form, w, m) of every node of a grid; midpoints beyond the range draw take-offs and saturations."""
     found = []
     for w in _WIDTHS if level == FINE else _THIN:
-        low, high = (0.0, 1.0) if w <= 0.1 else (-0.1, 1.15) if w <= 0.28 else (-0.4, 1.5)
+        beyond = w if w <= 0.28 else 0.4
+        low, high = -min(beyond, 0.4), 1 + max(beyond, 0.5 if w > 0.28 else 0.0)
         forms: tuple[int, ...] = (LOGISTIC, GOMPERTZ, MIRRORED, RAMP)
         if level == FINE:
             count = 61 if w <= 0.1 else 57 if w <= 0.28 else 39
             forms = (LOGISTIC,) if w <= 0.03 else (LOGISTIC, RAMP) if w <= 0.06 else forms
         else:
-            count = 41 if w <= 0.06 else 31 if w <= 0.1 else 21 if w <= 0.3 else 15
-            forms = (LOGISTIC,) if w <= 0.1 or level == LINK else forms[:3]
+            count = 41 if w <= 0.06 else 31 if w <= 0.1 else 23 if w <= 0.3 else 15
+            forms = (LOGISTIC,) if w <= 0.06 else forms[:3]
         found += [(form, w, m) for form in forms for m in np.linspace(low, high, count)]
     return found
 
@@ -142,7 +143,7 @@ def nodes(level: int = FINE) -> Nodes:
     rise = high - low
     places = [m + w * inverse(form, low + share * rise) for share in (0.1, 0.5, 0.9)]
     start, mid, end = (np.clip(p, 0, 1) for p in places)
-    keep = np.flatnonzero(rise > 0.02)
+    keep = np.flatnonzero(rise > 2e-3)
     keep = keep[np.argsort((end - start)[keep], kind="stable")]
     width, mid = (end - start)[keep], mid[keep]
     width_bin = np.searchsorted(WIDTH_EDGES, width, side="right") - 1

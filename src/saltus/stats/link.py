@@ -21,6 +21,8 @@ from saltus.stats.series import Series, pick
 
 OUTSIDE = 0.01
 """Chance that a point of a jump that the soft twin does explain lies outside all the same, over the whole jump."""
+MISFIT = 9.0
+"""Most that the link's misfit at the other points may widen the interval (variance)."""
 OFFSETS = np.linspace(-2, 2, 9)
 """Standard errors of the soft score at which the link is read."""
 
@@ -77,7 +79,9 @@ def _ask(
     weight = np.where(both, 1 / (own + carried), 0.0)
     left = _left_out(hard.y, weight, (position, error), both, jump)
     near = ((hard.y[..., None] - left.around) ** 2 / own[..., None] + OFFSETS**2).min(axis=3)
-    z = np.sqrt(np.where(jump, np.minimum(np.maximum(left.lost, 0), near), 0.0))
+    others = np.maximum(both.sum(axis=(1, 2)) - 6, 1)[:, None, None]
+    misfit = np.clip(left.rest / others, 1.0, MISFIT)
+    z = np.sqrt(np.where(jump, np.minimum(np.maximum(left.lost, 0) / misfit, near), 0.0))
     limit = stdtrit(np.maximum(freedom, 1), 1 - 0.5 * OUTSIDE / jump.sum(axis=(1, 2)))
     foretold = np.where(jump, left.around[..., len(OFFSETS) // 2], np.nan)
     made = _rise(foretold) / np.maximum(_rise(np.where(jump, hard.y, np.nan)), 1e-12)
@@ -97,7 +101,9 @@ class _LeftOut:
     around: Floats
     """(C, S, P, offsets) prediction at the soft score itself and some of its standard errors away."""
     lost: Floats
-    """(C, S, P) what a point adds to the sum of squares when it is fitted too."""
+    """(C, S, P) what a point adds to the sum of squares when it is fitted too, and …"""
+    rest: Floats
+    """… what it was without it."""
 
 
 def _left_out(
@@ -122,9 +128,10 @@ def _left_out(
     which[rows, out] = np.where(is_jump[rows, out], np.arange(k), k)
     places = np.clip(u[..., None] + OFFSETS * at[1].reshape(c, flat, 1), 0, 1).reshape(c * flat, -1)
     chosen = coefficients[rows, which].reshape(-1, 3), node[rows, which].ravel()
-    around = curve(*chosen, places, grid.LINK)
-    lost = rss[:, k:] - rss[rows, which]
-    return _LeftOut(around=around.reshape(c, s, p, -1), lost=lost.reshape(c, s, p))
+    around = curve(*chosen, places, grid.COARSE)
+    rest = rss[rows, which]
+    lost = rss[:, k:] - rest
+    return _LeftOut(around.reshape(c, s, p, -1), lost.reshape(c, s, p), rest.reshape(c, s, p))
 
 
 def _jump_points(cell: Cells, both: Bools) -> Bools:

@@ -40,7 +40,7 @@ class Aim:
     each: int = 3
     """Checkpoints per round after that."""
     calm: int = 24
-    """Even checkpoints asked where nothing rises, or where the curve turns: what a verdict on the shape needs."""
+    """Even checkpoints asked where nothing rises; the whole share where only the soft twin does, or the curve turns."""
     worse: float = 1.5
     """How many times wider than the full sweep's the interval may stay where no width is wanted."""
 
@@ -54,6 +54,8 @@ class Look:
     """What is known of one curve so far; places and widths are shares of the range."""
 
     rises: bool
+    """The hard score does; its onset is what is searched."""
+    twin_rises: bool
     turns: bool
     onset: float
     low: float
@@ -109,10 +111,11 @@ def advance(x: Floats, asked: Bools, look: Look, aim: Aim) -> Step:
     if not look.rises or look.turns:
         why = "it turns" if look.turns else "nothing rises"
         nothing = float("nan")
-        calm = min(aim.calm, aim.most(len(x))) - int(asked[trained].sum())
-        if min(room, calm) <= 0 or not len(free):
+        quiet = not (look.turns or look.twin_rises)
+        calm = min(room, aim.calm - int(asked[trained].sum()) if quiet else room)
+        if calm <= 0 or not len(free):
             return Step(ask=(), stop=True, why=why, width=nothing, full=nothing)
-        ask = _fill(u, asked, free, (0.0, 1.0), min(room, calm))
+        ask = _fill(u, asked, free, (0.0, 1.0), min(calm, 2 * aim.each))
         return Step(ask=ask, stop=False, why=why, width=nothing, full=nothing)
     now = look.high - look.low
     full = foretold(u[trained], asked[trained], look)
@@ -146,9 +149,10 @@ def look_of(m: Measures, i: int, analysis: Analysis) -> Look:
     jump &= shape.before[i] > analysis.points_before and shape.after[i] > analysis.points_after
     wide = shape.width_low[i] >= m.limits.broad[i] and shape.step[i] < analysis.step_share
     twin_told = not m.has_soft[i] or int(m.soft.shape.code[i]) != UNKNOWN
-    rises = min(m.hard.trend.rise_p[i], m.soft.trend.rise_p[i] if m.has_soft[i] else 1.0) < RISE_P
     return Look(
-        rises=bool(rises), turns=code in (FALLING, NON_MONOTONE), onset=float(shape.onset[i]),
+        rises=bool(m.hard.trend.rise_p[i] < RISE_P),
+        twin_rises=bool(m.has_soft[i] and m.soft.trend.rise_p[i] < RISE_P),
+        turns=code in (FALLING, NON_MONOTONE), onset=float(shape.onset[i]),
         low=float(np.clip(shape.onset_low[i], 0, 1)), high=float(np.clip(shape.onset_high[i], 0, 1)),
         start=float(g.start[node]), end=float(g.end[node]), decided=bool((jump or wide) and twin_told),
         form=int(g.form[node]), m=float(g.m[node]), w=float(g.w[node]),
