@@ -419,3 +419,12 @@ def test_rows_without_a_place_are_counted_by_reason(drop):
     assembled = assemble(rows)
     assert sum(assembled.left_out.values()) == 1
     assert assembled.batch.seen[0].sum() == 6
+
+
+def test_one_task_asked_in_two_formats_makes_two_series_and_one_primary_curve_each():
+    rows = table(numbers(RISE, format="cloze"), numbers(RISE, format="letters"))
+    for series in (None, ["series"]):
+        keys = assemble(rows, series=series).batch.keys
+        assert {(k.series, k.format, k.primary) for k in keys} == {
+            ("S/cloze", "cloze", True), ("S/letters", "letters", True),
+        }  # fmt: skip

@@ -11,11 +11,14 @@ import polars as pl
 from saltus.errors import UserError
 from saltus.metrics import Metric, base_name, lookup
 from saltus.results.chance import CHOICE_METRICS, nominal_floor
-from saltus.results.table import IDENTITY
+from saltus.results.table import AXES, IDENTITY
 from saltus.results.units import family_in, shots_in
 
 SLACK = 1e-3
 """Values read off figures leave the range by less than this; they are put on its edge."""
+
+UNNAMED = "unnamed"
+"""The series of results that name neither model nor series."""
 
 
 def clean(table: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[str]]:
@@ -25,15 +28,16 @@ def clean(table: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[str]]:
     """
     notes: list[str] = []
     table = _names(table)
-    table = table.with_columns(
-        stderr=pl.when(pl.col("stderr").is_finite() & (pl.col("stderr") >= 0)).then(
-            pl.col("stderr")
-        ),
-        **{
-            c: pl.col(c).fill_nan(None)
-            for c in ("params", "tokens", "flops", "step", "loss", "date")
-        },
-    )
+    known = pl.col("stderr").is_finite() & (pl.col("stderr") >= 0)
+    table = table.with_columns(stderr=pl.when(known).then("stderr"))
+    for axis in AXES:
+        fits = pl.col(axis).is_finite() & ((pl.col(axis) >= 0) | pl.lit(axis in ("loss", "date")))
+        lost = table.filter(pl.col(axis).is_not_nan() & ~fits).height
+        table = table.with_columns(pl.when(fits).then(axis).alias(axis))
+        if lost:
+            notes.append(
+                f"{where}: {lost} values of `{axis}` are negative or infinite and count as unknown"
+            )
     table = _set_aside(table, pl.col("value").is_null(), "no value")
     table = _set_aside(table, pl.col("value").is_nan(), "value is NaN")
     table = _set_aside(table, pl.col("value").is_infinite(), "value is infinite")
@@ -102,7 +106,8 @@ def _names(table: pl.DataFrame) -> pl.DataFrame:
     families = {m: family_in(m) for m in known}
     guess = pl.col("model").replace_strict(families, default=None, return_dtype=pl.String)
     family = pl.coalesce("family", pl.when(pl.col("series").is_null()).then(guess))
-    table = table.with_columns(family=family, series=pl.coalesce("series", family))
+    series = pl.coalesce("series", family, "model", pl.lit(UNNAMED))
+    table = table.with_columns(family=family, series=series)
     return table.with_columns(model=pl.coalesce("model", "series"))
 
 

@@ -61,8 +61,9 @@ def read_curves(points: pl.DataFrame, axis: Sequence[str]) -> Readings:
 
 def _compute(points: pl.DataFrame) -> pl.DataFrame:
     """flops filled by 6 × params × tokens where only these are known (Kaplan et al. 2020); 0 before training."""
+    computed = 6.0 * pl.col("params") * pl.col("tokens")
     return points.with_columns(
-        flops=pl.coalesce("flops", 6.0 * pl.col("params") * pl.col("tokens"))
+        flops=pl.coalesce("flops", pl.when(computed.is_finite()).then(computed))
     )
 
 

@@ -69,9 +69,11 @@ def _compiled(column: str, text: str) -> tuple[str, re.Pattern[str]]:
 def with_series(table: pl.DataFrame, keys: Sequence[str] | None) -> pl.DataFrame:
     """The table with `series_label` and `run` (the training run in it). Raises UserError for unknown keys.
 
-    Default keys that are empty, or constant within every task, are left out of grouping and label.
+    Default keys that are empty, or constant within every task, are left out of grouping and label. skill, format and
+    elicitation split a series wherever they vary within a task, or its curves would mix them.
     """
     chosen = [_canonical(k, table) for k in keys] if keys else _default_keys(table)
+    chosen += [k for k in _varying(table, FACTORS) if k not in chosen]
     parts = [pl.col(k).cast(pl.String) for k in chosen]
     label = pl.concat_str(parts, separator="/", ignore_nulls=True) if parts else pl.lit("")
     table = table.with_columns(series_label=label)
@@ -96,10 +98,18 @@ def _canonical(key: str, table: pl.DataFrame) -> str:
 
 def _default_keys(table: pl.DataFrame) -> list[str]:
     keys = ["series"] if table["series"].n_unique() > 1 else []
-    rest = [*DEFAULT_KEYS[1:], "elicitation"]
-    seen = table.select("task", "metric", *rest).unique()
-    per_task = seen.group_by("task", "metric").agg(pl.col(rest).n_unique())
-    return keys + [k for k in rest if (per_task[k] > 1).any()]
+    return keys + _varying(table, DEFAULT_KEYS[1:])
+
+
+def _varying(table: pl.DataFrame, keys: Sequence[str]) -> list[str]:
+    """The keys that take several values within a task and metric, empty counting as one."""
+    per_task = (
+        table.select("task", "metric", *keys)
+        .unique()
+        .group_by("task", "metric")
+        .agg(pl.col(keys).n_unique())
+    )
+    return [k for k in keys if (per_task[k] > 1).any()]
 
 
 def _runs(table: pl.DataFrame) -> pl.Series:
