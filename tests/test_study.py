@@ -42,6 +42,14 @@ def test_entries_split_coordinates_from_options() -> None:
     assert entry.tokens_per_step == 3072
 
 
+def test_an_entry_may_name_the_tasks_its_models_are_asked() -> None:
+    made = parsed(TEXT.replace("params: 64000", "tasks: [addition]"))
+    (entry,) = made.entries()
+    assert [t.name for t in made.asked(entry, made.tasks())] == ["addition[digits=3]"]
+    with pytest.raises(UserError, match="did you mean `addition`"):
+        parsed(TEXT.replace("params: 64000", "tasks: [additon]")).tasks()
+
+
 def test_levels_and_crosses_become_conditions() -> None:
     made = parsed()
     ids = [made.condition_id(c) for c in made.conditions()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections import Counter
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
@@ -153,18 +153,27 @@ def _models(found: Contents, study: Study) -> tuple[ModelRow, ...]:
 
 
 def _failures(found: Contents, items: pl.DataFrame, study: Study) -> tuple[Failure, ...]:
-    counts: Counter[tuple[str, str, str]] = Counter()
+    """One per task and kind of reason: a thousand failures of one cause are one line that counts them."""
     failed = items.filter(pl.col("state") == "failed").unique(
         ["model_identity", "task", "condition", "repeat", "item_id"]
     )
-    for row in failed.select("location", "task", "why_missing").iter_rows():
-        counts[row] += 1
+    seen = list(failed.select("location", "task", "why_missing").iter_rows())
     for gap, _ in standing_gaps(found, study.study_id):
-        counts[gap.ref.location, gap.task or "all tasks", f"{gap.what}: {gap.why}"] = 1
-    return tuple(
-        Failure(model=model, task=task, reason=why or "no reason was stored", count=n)
-        for (model, task, why), n in counts.items()
-    )
+        seen.append((gap.ref.location, gap.task or "all tasks", f"{gap.what}: {gap.why}"))
+    kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for location, task, why in sorted(seen, key=str):
+        reason = why or "no reason was stored"
+        kinds.setdefault((task, _DIGITS.sub("#", reason)), []).append((location, reason))
+    return tuple(_failure(task, cases) for (task, _), cases in kinds.items())
+
+
+_DIGITS = re.compile(r"\d+")
+
+
+def _failure(task: str, cases: list[tuple[str, str]]) -> Failure:
+    models = sorted({location for location, _ in cases})
+    others = f" and {len(models) - 1} other models" if len(models) > 1 else ""
+    return Failure(model=models[0] + others, task=task, reason=cases[0][1], count=len(cases))
 
 
 def _cost(store: Store, found: Contents) -> Cost:

@@ -271,6 +271,7 @@ def _entry(entry: ModelsEntry) -> SeriesEntry:
         series=entry.series,
         tokens_per_step=entry.tokens_per_step,
         coords={k: v for k, v in extra.items() if k in COORDS and not isinstance(v, (list, dict))},
+        tasks=tuple(entry.tasks or ()),
         options={k: v for k, v in extra.items() if k not in COORDS or isinstance(v, (list, dict))},
     )
 
