@@ -103,6 +103,8 @@ def test_the_reader_who_checks_finds_evidence_flips_provenance_and_caveats(small
         "H2 was read on loss measured every 10 steps",
         "transition becomes sharp",
         "nothing rises above the floor",
+        "foreseen −3.9 [−4.20, −3.60], seen −0.41",
+        "line through the points before the onset",
     ):
         assert wanted in text, wanted
 
