@@ -307,7 +307,8 @@ def _seed_rows(axis: str, seed: Mapping[str, Any], soft: bool) -> list[list[str]
         for p in seed.get(channel) or ():
             together.setdefault((p["x"], p.get("name") or ""), {})[channel] = p
     rows = []
-    for (x, model), both in sorted(together.items(), key=lambda pair: pair[0]):
+    grown = sorted(together.items(), key=lambda pair: pair[0], reverse=axis == "loss")
+    for (x, model), both in grown:
         hard, other = both.get("hard", {}), both.get("soft", {})
         row = [name(str(seed["label"])), name(model), num.on_axis(x, axis, digits=3)]
         row += [_cell(hard), _bounds(hard), _count(hard.get("n"))]
