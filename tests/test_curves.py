@@ -143,13 +143,29 @@ def family(values, *, params, tokens=1e9, **columns) -> pl.DataFrame:
 
 def test_flops_and_params_are_two_tests_where_tokens_are_unequal_and_say_so():
     params = [1e6, 1e7, 1e8, 1e9, 1e10, 1e11]
-    even = assemble(family(RISE[:6], params=params))
-    assert [k.axis for k in even.batch.keys] == ["flops"]
+    given = [6e9 * p for p in params]
+    assert [k.axis for k in assemble(family(RISE[:6], params=params, flops=given)).batch.keys] == [
+        "flops"
+    ]
+    assert [k.axis for k in assemble(family(RISE[:6], params=params)).batch.keys] == ["params"]
     uneven = assemble(family(RISE[:6], params=params, tokens=[1e9, 9e9, 1e9, 9e9, 1e9, 9e9]))
     assert {k.axis for k in uneven.batch.keys} == {"flops", "params"}
     assert all(any("unequal" in c for c in k.caveats) for k in uneven.batch.keys)
-    chinchilla = assemble(family(RISE[:6], params=params, tokens=[20 * p for p in params]))
+    chinchilla = assemble(
+        family(RISE[:6], params=params, tokens=[20 * p for p in params], flops=given)
+    )
     assert [k.axis for k in chinchilla.batch.keys] == ["flops"], "tokens in proportion: one test"
+
+
+def test_an_axis_that_a_hypothesis_names_is_judged():
+    params = [1e6, 1e7, 1e8, 1e9, 1e10, 1e11]
+    rows = family(RISE[:6], params=params, flops=[6e9 * p for p in params])
+    wish = SimpleNamespace(task="t", series="S", axis="params")
+    keys = assemble(rows, registered=[wish]).batch.keys
+    assert {(k.axis, k.family) for k in keys} == {
+        ("flops", "exploration"),
+        ("params", "registered"),
+    }
 
 
 def test_models_without_tokens_are_judged_along_params():
@@ -356,8 +372,8 @@ def test_conditions_are_curves_of_their_own():
 
 
 def test_registered_hypotheses_form_a_family():
-    rows = table(numbers(RISE, step=list(range(7))), numbers(RISE, task="u", step=list(range(7))))
-    wish = SimpleNamespace(task="t", series="S", axis="step")
+    rows = table(numbers(RISE), numbers(RISE, task="u"))
+    wish = SimpleNamespace(task="t", series="S", axis="tokens")
     keys = assemble(rows, registered=[wish]).batch.keys
     assert {(k.task, k.family) for k in keys} == {("t", "registered"), ("u", "exploration")}
 

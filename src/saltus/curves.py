@@ -65,7 +65,7 @@ def assemble(
     rows, metrics = oriented(sliced(rows, slices))
     rows = _only_scores(_with_rates(rows.with_columns(lies=shots_disagree(rows))), left)
     found, items = points(as_enums(rows, (*BASE, "metric")))
-    placed = read_curves(found, axes)
+    placed = read_curves(found, axes, _asked(registered))
     left.update(placed.left_out)
     pairing = Pairing(metrics, _roles(found), dict(twin or {}), primary)
     curves = _curves(placed, pairing)
@@ -244,6 +244,16 @@ def _is_registered(row: Mapping[str, Any], registered: Sequence[Any]) -> bool:
         ):
             return True
     return False
+
+
+def _asked(registered: Sequence[Any]) -> dict[str, list[str]]:
+    """Axis → series that some hypothesis is about along it."""
+    asked: dict[str, list[str]] = {}
+    for hypothesis in registered:
+        axis, series = _of(hypothesis, "axis"), _of(hypothesis, "series")
+        if axis and series:
+            asked.setdefault(axis, []).append(series)
+    return asked
 
 
 def _of(hypothesis: Any, name: str) -> Any:

@@ -6,7 +6,7 @@ models and loss are different tests. Untrained points (axis at 0) leave the fit 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -31,8 +31,12 @@ class Readings:
     """(curve_series, axis) → what a reader of that curve has to know."""
 
 
-def read_curves(points: pl.DataFrame, axis: Sequence[str]) -> Readings:
-    """Both readings of the points; axis restricts, () means each that the points have.
+Asked = Mapping[str, Collection[str]]
+"""Axis → series that a registered hypothesis is about along it."""
+
+
+def read_curves(points: pl.DataFrame, axis: Sequence[str], asked: Asked | None = None) -> Readings:
+    """Both readings of the points; axis restricts, () means each that the points have. asked are never left out.
 
     points needs series_label, run, seed, family, the axes and `rows`.
     """
@@ -46,7 +50,7 @@ def read_curves(points: pl.DataFrame, axis: Sequence[str]) -> Readings:
         within=False,
     )
     out = Readings(placed=empty)
-    parts = _within(points, runs, axis, out) + _across(points, runs, axis, out)
+    parts = _within(points, runs, axis, asked or {}) + _across(points, runs, axis, asked or {}, out)
     parts = [p for p in parts if p.height]
     used = (
         pl.concat([p.select("pid") for p in parts]).unique()
@@ -62,9 +66,9 @@ def read_curves(points: pl.DataFrame, axis: Sequence[str]) -> Readings:
 def _compute(points: pl.DataFrame) -> pl.DataFrame:
     """flops filled by 6 × params × tokens where only these are known (Kaplan et al. 2020); 0 before training."""
     computed = 6.0 * pl.col("params") * pl.col("tokens")
-    return points.with_columns(
-        flops=pl.coalesce("flops", pl.when(computed.is_finite()).then(computed))
-    )
+    known = pl.when(computed.is_finite()).then(computed)
+    given = pl.col("flops").is_not_null()
+    return points.with_columns(flops=pl.coalesce("flops", known), flops_given=given)
 
 
 def _runs(points: pl.DataFrame) -> pl.DataFrame:
@@ -94,7 +98,7 @@ def _runs(points: pl.DataFrame) -> pl.DataFrame:
 
 
 def _within(
-    points: pl.DataFrame, runs: pl.DataFrame, axis: Sequence[str], out: Readings
+    points: pl.DataFrame, runs: pl.DataFrame, axis: Sequence[str], asked: Asked
 ) -> list[pl.DataFrame]:
     """Runs along their training, and along loss where it is known."""
     chosen = runs.filter("within").select(
@@ -112,7 +116,11 @@ def _within(
     parts = []
     wanted = [a for a in axis if a in TRAINING] if axis else [""]
     for name in wanted[:1]:
-        which = pl.lit(name) if name else pl.col("train_axis")
+        wished = [
+            pl.when(pl.col("curve_series").is_in(list(asked.get(a, ())))).then(pl.lit(a))
+            for a in TRAINING
+        ]
+        which = pl.lit(name) if name else pl.coalesce(*wished, "train_axis")
         x = pl.coalesce([pl.when(which == a).then(pl.col(a)) for a in TRAINING])
         parts.append(_place(rows.with_columns(axis=which, x=x)))
     for name in LINEAR:
@@ -127,7 +135,7 @@ def _within(
 
 
 def _across(
-    points: pl.DataFrame, runs: pl.DataFrame, axis: Sequence[str], out: Readings
+    points: pl.DataFrame, runs: pl.DataFrame, axis: Sequence[str], asked: Asked, out: Readings
 ) -> list[pl.DataFrame]:
     """Series of several models, each model's last point; untrained points come along for the floor."""
     many = runs.filter(pl.col("siblings") > 1)
@@ -143,7 +151,8 @@ def _across(
     facts = _facts(rows.filter(~pl.col("untrained")))
     parts = []
     for name in (*ACROSS, *LINEAR, "tokens"):
-        picked = facts.filter(_judged_along(name, axis))
+        wished = pl.col("series_label").cast(pl.String).is_in(list(asked.get(name, ())))
+        picked = facts.filter(_judged_along(name, axis) | wished & (pl.col(f"{name}_values") > 1))
         mine = rows.join(picked.select("series_label"), on="series_label", how="semi")
         if not mine.height:
             continue
@@ -166,10 +175,13 @@ def _facts(last: pl.DataFrame) -> pl.DataFrame:
     axes are one test.
     """
     axes = (*ACROSS, *LINEAR, "tokens")
-    models = last.group_by("series_label", "run").agg(pl.col(a).drop_nulls().first() for a in axes)
+    models = last.group_by("series_label", "run").agg(
+        *[pl.col(a).drop_nulls().first() for a in axes], pl.col("flops_given").any().alias("given")
+    )
     return models.group_by("series_label").agg(
         *[pl.col(a).drop_nulls().n_unique().alias(f"{a}_values") for a in axes],
         *[pl.col(a).count().alias(f"{a}_known") for a in axes],
+        pl.col("given").any(),
         pl.col("tokens").min().alias("fewest"),
         pl.col("tokens").max().alias("most"),
         (pl.col("tokens").max() > 1.05 * pl.col("tokens").min()).fill_null(False).alias("unequal"),
@@ -182,13 +194,14 @@ def _facts(last: pl.DataFrame) -> pl.DataFrame:
 def _judged_along(name: str, axis: Sequence[str]) -> pl.Expr:
     """Which series are judged across models along that axis.
 
-    By default flops where at least as many models have it as params, else params; params too where the two are
-    different tests; loss where it is known.
+    By default flops where results give it for as many models as params, else params; both where they are different
+    tests; loss where it is known.
     """
     varies = pl.col(f"{name}_values") > 1
     if axis:
         return varies & pl.lit(name in axis)
     by_flops = (pl.col("flops_known") >= pl.col("params_known")) & (pl.col("flops_values") > 1)
+    by_flops = by_flops & (pl.col("given") | pl.col("apart") | (pl.col("params_values") < 2))
     if name == "flops":
         return varies & by_flops
     if name == "params":
