@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from saltus.models.packing import read_logits, vocabulary
+from saltus.models.head import read_logits, vocabulary
 from saltus.records import Settings
 
 

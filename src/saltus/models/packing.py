@@ -1,173 +1,211 @@
 """The seam between what is asked and what is computed: rows of token ids in, log-probabilities out.
 
-`score` is the only way log-likelihoods are computed, so a better way to share work (one forward pass per
-distinct prefix) is a change of this file alone. Today it is plain batching: rows sorted by length, as many
-together as the budget of tokens allows, padded on the right. In a causal network nothing to the left of a pad
-sees it, so no mask and no position ids are needed and every architecture reads its row exactly as if it were
-alone.
+An `Engine` scores one network. It reads every distinct token once (`packed`) where that was proved to give the
+numbers of the architecture's own forward pass, and else batches plainly (`plain`). The proof is a self-check on
+random tokens before anything is trusted: branches, a prefix carried from one forward pass to the next, several
+tokens after one prefix. Rows longer than a sliding window are packed only after a check of such rows, made when the
+first of them is asked. A number that is not finite is asked again plainly, because one NaN can reach its neighbours
+through a mask.
 
-The output head runs only where a log-probability is wanted: a hook in front of it gathers those positions, so
-whatever the architecture does after the head (soft caps, scales) still happens. `self_check` compares all this
-with the architecture's own forward pass, one row at a time, before anything is trusted.
+Limit: a network in half precision is proved in fp32 where a copy of its weights fits the memory budget; a larger one
+is only known to agree within the noise of its dtype.
 """
 
 from __future__ import annotations
 
-import inspect
-import time
+import copy
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-HEAD_CELLS = 2**26
-"""Most logits (positions × vocabulary) held at once: 256 MB in fp32."""
+from saltus.models import packed, plain
+from saltus.models.head import vocabulary
+from saltus.models.memory import Budget
+from saltus.models.packed import Unpackable
+from saltus.models.rows import Row, Scored
+from saltus.models.tuning import Tuner
+
+EXACT = 1e-4
+"""Nats by which packed scores may differ from plain ones in fp32."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """How likely is `continuation` after `prompt`. Both hold at least one token."""
+class Limits:
+    """Where a network changes its ways with the length of a row, and how much may be asked of it at once."""
 
-    index: int
-    prompt: tuple[int, ...]
-    continuation: tuple[int, ...]
-
-    @property
-    def length(self) -> int:
-        """Tokens the network reads: the last one only has to be predicted."""
-        return len(self.prompt) + len(self.continuation) - 1
+    window: int | None
+    """Most tokens it was built for."""
+    batch_tokens: int
+    memory_mb: int
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Per token of a row's continuation; a log-probability that is not finite is left as it is."""
+class Engine:
+    """See the module's docstring. `noise`: largest |Δ| in nats between batched and single rows at the self-check."""
 
-    index: int
-    logprobs: tuple[float, ...]
-    ranks: tuple[int, ...]
-    """Tokens that are more likely, equal ones with a smaller id included: 0 is what argmax picks."""
-    seconds: float
+    def __init__(self, net: Any, limits: Limits) -> None:
+        self.net, self.limits = net, limits
+        self.budget = Budget.of(net, limits.memory_mb)
+        self.most = max(1, min(limits.batch_tokens, self.budget.tokens))
+        self.tuner = Tuner(self.most)
+        self.slides, self.stretches = sliding(net.config), stretching(net.config)
+        near = check_rows(net, min(limits.window or NEAR, NEAR))
+        batched = list(plain.score(net, near, 10**6, self.budget.head_cells))
+        self.noise = furthest(single(net, near), batched)
+        self.why = self._refusal(near)
+        """Why rows are not packed; None where they are."""
+        self.why_far = "untried" if self.slides is not None else None
+        """The same of rows longer than a sliding window."""
+
+    def score(self, rows: Sequence[Row]) -> Iterator[Scored]:
+        """Every row's continuation, in any order.
+
+        Positions that stretch remember the longest row until a short one comes, hence the token in between.
+        """
+        groups = self._sorted(rows)
+        again = []
+        by_index = {row.index: row for row in groups["packed"]}
+        if groups["packed"]:
+            for scored in self._packed(self.net, groups["packed"], self.tuner):
+                if all(map(math.isfinite, scored.logprobs)):
+                    yield scored
+                else:
+                    again.append(by_index[scored.index])
+        yield from plain.score(self.net, again + groups["plain"], self.most, self.budget.head_cells)
+        for row in groups["alone"]:
+            with torch.inference_mode():
+                self.net(input_ids=torch.zeros((1, 1), dtype=torch.long, device=self.net.device))
+            yield from plain.score(self.net, [row], 1, self.budget.head_cells)
+
+    def describe(self) -> dict[str, Any]:
+        """How it computes, for provenance."""
+        return {
+            "mode": "plain" if self.why else "packed", "why_plain": self.why,
+            "sliding_window": self.slides, "why_plain_beyond_window": self.why_far,
+            "memory_mb": self.limits.memory_mb, "tokens_per_forward": self.tuner.best,
+        }  # fmt: skip
+
+    def _sorted(self, rows: Sequence[Row]) -> dict[str, list[Row]]:
+        """Which row is computed in which way."""
+        groups: dict[str, list[Row]] = {"packed": [], "plain": [], "alone": []}
+        for row in rows:
+            if self.stretches is not None and row.length > self.stretches:
+                groups["alone"].append(row)
+            elif self.why or row.length > self.budget.path or not self._reaches(row.length):
+                groups["plain"].append(row)
+            else:
+                groups["packed"].append(row)
+        return groups
+
+    def _reaches(self, length: int) -> bool:
+        """Whether rows that long may be packed; tries it once for those longer than a sliding window."""
+        if self.slides is None or length <= self.slides:
+            return True
+        if self.why_far == "untried":
+            longest = min(self.limits.window or math.inf, self.slides + 9)
+            self.why_far = self._refusal(check_rows(self.net, int(longest)))
+        return self.why_far is None
+
+    def _refusal(self, rows: Sequence[Row]) -> str | None:
+        """Why such rows must not be packed; None if they may."""
+        net, bar = self.net, EXACT
+        try:
+            if net.dtype != torch.float32:
+                self.noise = max(self.noise, self._apart(net, rows))
+                if self.budget.fits_in_fp32:
+                    net = copy.deepcopy(net).float()
+                else:
+                    bar = 0.5
+            apart = self._apart(net, rows)
+        except (
+            Unpackable,
+            RuntimeError,
+            TypeError,
+            ValueError,
+            LookupError,
+            AttributeError,
+        ) as error:
+            return f"{type(error).__name__}: {error}".partition("\n")[0]
+        if apart > bar:
+            return f"packed scores differ from plain ones by {apart:.2g} nats"
+        if net is self.net:
+            self.noise = max(self.noise, apart)
+        return None
+
+    def _apart(self, net: Any, rows: Sequence[Row]) -> float:
+        """Largest |Δ| of packed and single scores: in one forward pass, and in several that cut through paths."""
+        longest = max(row.length for row in rows)
+        cut = max(1, longest * 2 // 3)
+        truth = single(net, rows)
+        ways = (lambda *_: 5 * longest, lambda *_: cut)
+        return max(furthest(truth, list(self._packed(net, rows, way))) for way in ways)
+
+    def _packed(self, net: Any, rows: Sequence[Row], budget: Any) -> Iterator[Scored]:
+        return packed.score(net, rows, budget, self.budget.head_cells)
 
 
-def score(net: Any, rows: Sequence[Row], budget: int) -> Iterator[Scored]:
-    """Every row's continuation under the network, in any order. budget: tokens, padding included, per forward."""
-    head_rows = max(1, HEAD_CELLS // max(1, vocabulary(net)))
-    for batch in plan(rows, budget, head_rows):
-        start = time.perf_counter()
-        done = _score_batch(net, batch)
-        share = (time.perf_counter() - start) / sum(row.length for row in batch)
-        for row, (logprobs, ranks) in zip(batch, done, strict=True):
-            yield Scored(row.index, tuple(logprobs), tuple(ranks), share * row.length)
+NEAR = 24
+"""Length of the self-check's rows."""
 
 
-def plan(rows: Sequence[Row], budget: int, head_rows: int) -> Iterator[list[Row]]:
-    """Batches of rows of like length, longest first (so that memory runs out at once or never)."""
-    batch: list[Row] = []
-    wanted = 0
-    for row in sorted(rows, key=lambda r: (-r.length, r.index)):
-        more = wanted + len(row.continuation)
-        if batch and ((len(batch) + 1) * batch[0].length > budget or more > head_rows):
-            yield batch
-            batch, more = [], len(row.continuation)
-        batch.append(row)
-        wanted = more
-    if batch:
-        yield batch
-
-
-def _score_batch(net: Any, batch: Sequence[Row]) -> Iterator[tuple[list[float], list[int]]]:
-    width = max(row.length for row in batch)
-    ids = torch.zeros((len(batch), width), dtype=torch.long)
-    at_row: list[int] = []
-    at_place: list[int] = []
-    wanted: list[int] = []
-    for i, row in enumerate(batch):
-        ids[i, : row.length] = torch.tensor((*row.prompt, *row.continuation)[:-1])
-        at_row += [i] * len(row.continuation)
-        at_place += range(len(row.prompt) - 1, row.length)
-        wanted += row.continuation
-    where = torch.tensor([at_row, at_place])
-    with torch.inference_mode():
-        logits = _logits_at(net, ids.to(net.device), where.to(net.device))
-        logprobs, ranks = read_logits(logits, torch.tensor(wanted, device=logits.device))
-    counts = [len(row.continuation) for row in batch]
-    return zip(_cut(logprobs.tolist(), counts), _cut(ranks.tolist(), counts), strict=True)
-
-
-def read_logits(logits: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(log-probability, rank) of one token per row of logits [n, vocabulary]; softmax in fp32."""
-    logits = logits.float()
-    chosen = logits.gather(1, tokens[:, None])
-    logprobs = chosen[:, 0] - logits.logsumexp(-1)
-    earlier = torch.arange(logits.shape[1], device=logits.device) < tokens[:, None]
-    ranks = ((logits > chosen) | ((logits == chosen) & earlier)).sum(-1)
-    return logprobs, ranks
-
-
-def _logits_at(net: Any, ids: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """Logits [n, vocabulary] at n places (row, position) of ids [rows, width]."""
-    head = net.get_output_embeddings()
-
-    def gather(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if not args or args[0].shape[:2] != ids.shape:
-            return None  # not the hidden states of every position: leave it, and gather from the logits
-        return (args[0][where[0], where[1]][None], *args[1:])
-
-    hook = head.register_forward_pre_hook(gather) if head is not None else None
-    try:
-        logits = net(**forward_arguments(net, ids)).logits
-    finally:
-        if hook is not None:
-            hook.remove()
-    if logits.shape[:2] == (1, where.shape[1]):
-        return logits[0]
-    return logits[where[0], where[1]]
-
-
-def forward_arguments(net: Any, ids: torch.Tensor) -> dict[str, Any]:
-    """The arguments for one plain pass over ids: no cache and, where a mask is taken, one that masks nothing."""
-    taken = inspect.signature(net.forward).parameters
-    arguments: dict[str, Any] = {"input_ids": ids}
-    if "attention_mask" in taken:
-        arguments["attention_mask"] = torch.ones_like(ids)
-    if "use_cache" in taken:
-        arguments["use_cache"] = False
-    return arguments
-
-
-def vocabulary(net: Any) -> int:
-    """Columns of the output head."""
-    config = net.config.get_text_config() if hasattr(net.config, "get_text_config") else net.config
-    return int(config.vocab_size)
-
-
-def self_check(net: Any, window: int | None) -> float:
-    """Largest |Δ| in nats between batched scores and plain forward passes of single rows, on random tokens.
-
-    NaN logits are no disagreement: they are reported where they are asked.
-    """
+def check_rows(net: Any, longest: int) -> list[Row]:
+    """Random rows that branch late, early and not at all; one prefix before two single tokens."""
     dice = torch.Generator().manual_seed(0)
-    longest = min(window or 17, 17)
-    rows = []
-    for i, length in enumerate((longest, max(2, longest // 2), max(2, longest // 4))):
-        ids = tuple(torch.randint(vocabulary(net), (length,), generator=dice).tolist())
-        cut = max(1, length - 3)
-        rows.append(Row(i, ids[:cut], ids[cut:]))
-    worst = 0.0
-    for scored in score(net, rows, budget=10**6):
-        row = rows[scored.index]
-        whole = torch.tensor([(*row.prompt, *row.continuation)], device=net.device)
+
+    def some(n: int) -> tuple[int, ...]:
+        return tuple(torch.randint(vocabulary(net), (n,), generator=dice).tolist())
+
+    stem = some(longest)
+    late, early = longest * 3 // 4, longest // 4
+    texts = [
+        stem + some(1), stem + some(1), stem[:late] + some(longest - late + 1),
+        stem[:early] + some(max(2, longest // 3)), some(max(2, longest // 2)),
+    ]  # fmt: skip
+    cuts = (longest, longest, min(late, longest - 1) or 1, max(1, early), 1)
+    return [Row(i, t[:c], t[c:]) for i, (t, c) in enumerate(zip(texts, cuts, strict=True)) if t[c:]]
+
+
+def single(net: Any, rows: Sequence[Row]) -> dict[int, list[float]]:
+    """Log-probabilities by the architecture's own forward pass, one row at a time, every logit computed."""
+    found = {}
+    for row in rows:
         with torch.inference_mode():
-            logits = net(input_ids=whole[:, :-1]).logits[0].float().log_softmax(-1)
-        for k, (token, ours) in enumerate(zip(row.continuation, scored.logprobs, strict=True)):
-            theirs = logits[len(row.prompt) - 1 + k, token].item()
-            worst = max(worst, abs(ours - theirs) if ours == ours and theirs == theirs else 0.0)
+            logits = net(input_ids=torch.tensor([row.read], device=net.device)).logits[0]
+        wanted = logits[len(row.prompt) - 1 :].float().log_softmax(-1)
+        found[row.index] = [wanted[k, token].item() for k, token in enumerate(row.continuation)]
+    return found
+
+
+def furthest(truth: dict[int, list[float]], scored: Sequence[Scored]) -> float:
+    """Largest |Δ| in nats. Where the truth is NaN there is no disagreement: it is reported where it is asked."""
+    worst = 0.0
+    for one in scored:
+        for ours, theirs in zip(one.logprobs, truth[one.index], strict=True):
+            if math.isfinite(theirs):
+                worst = max(worst, abs(ours - theirs) if math.isfinite(ours) else math.inf)
     return worst
 
 
-def _cut(values: list[Any], counts: Sequence[int]) -> Iterator[list[Any]]:
-    start = 0
-    for count in counts:
-        yield values[start : start + count]
-        start += count
+def sliding(config: Any) -> int | None:
+    """The narrowest window of any layer's attention."""
+    text = config.get_text_config()
+    named = [getattr(text, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    widths = [width for width in named if isinstance(width, int) and width > 0]
+    return min(widths, default=None)
+
+
+def stretching(config: Any) -> int | None:
+    """Tokens from which on a network's positions depend on the longest row beside it, if they ever do."""
+    text = config.get_text_config()
+    stated = [text.to_dict().get("rope_parameters") or {}]
+    kinds: list[tuple[Any, Any]] = []
+    while stated:
+        one = stated.pop()
+        kinds.append((one.get("rope_type"), one.get("original_max_position_embeddings")))
+        stated += [value for value in one.values() if isinstance(value, dict)]
+    own = getattr(text, "original_max_position_embeddings", None)
+    own = own or getattr(text, "max_position_embeddings", None) or 0
+    found = [original or own for kind, original in kinds if kind in ("dynamic", "longrope")]
+    return min(found, default=None)

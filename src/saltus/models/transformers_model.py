@@ -54,8 +54,8 @@ class TransformersModel:
         )
         self.window = _window(self.checkpoint.config)
         self._vocabulary = _text(self.checkpoint.config).get("vocab_size")
-        self._net: Any = None
-        self._noise: float | None = None
+        self._engine: Any = None
+        self._about: dict[str, Any] = {}
         self._pads: bool | None = None
 
     def encode(self, request: Request) -> Request:
@@ -64,7 +64,7 @@ class TransformersModel:
 
     def loglikelihood(self, requests: Sequence[Request]) -> Iterator[Answer]:
         """Per token of each continuation: log-probability in nats, rank, and whether all were the most likely."""
-        from saltus.models.packing import Row, score
+        from saltus.models.rows import Row
 
         asked, rows = list(requests), []
         for i, request in enumerate(asked):
@@ -75,7 +75,7 @@ class TransformersModel:
                 rows.append(Row(i, request.prompt_ids or (), request.continuation_ids or ()))
         if not rows:
             return
-        for scored in self._guarded(score(self.net, rows, self.ask.batch_tokens)):
+        for scored in self._guarded(self.engine.score(rows)):
             request = asked[scored.index]
             key = answer_key(self.identity, request)
             if not all(map(math.isfinite, scored.logprobs)):
@@ -124,46 +124,61 @@ class TransformersModel:
         return self.encoder.pieces(ids)
 
     def describe(self) -> Mapping[str, Any]:
-        """Provenance. `self_check`: nats between batched and single scores, None until weights were read."""
+        """Provenance. `self_check`: nats between batched or packed and single scores, the noise floor in half
+        precision; `engine`: how log-likelihoods are computed. None until weights were read.
+        """
         import torch
         import transformers
 
-        config = self.checkpoint.config
+        config, about = self.checkpoint.config, self._about_engine()
         return {
             "kind": "transformers", "folder": str(self.folder), "identity": self.identity,
             "weights_hash": self.weights_hash, "params": self.checkpoint.params, "dtype": self.ask.dtype,
             "architecture": (config.get("architectures") or [config.get("model_type")])[0],
             "window": self.window, "vocabulary": self._vocabulary, **self.encoder.describe(),
             "eos_ids": sorted(self.eos), "derived": dict(self.ref.recipe.get("derived", {})),
-            "self_check": self._noise, "batch_tokens": self.ask.batch_tokens, "allow": list(self.ask.allow),
+            "self_check": about.get("self_check"), "engine": about.get("engine"),
+            "batch_tokens": self.ask.batch_tokens, "allow": list(self.ask.allow),
             "device": str(_device()), "threads": torch.get_num_threads(),
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         }  # fmt: skip
 
     def close(self) -> None:
         """Lets the weights go; nothing else refers to them, so they are freed at once."""
-        self._net = None
+        self._about = self._about_engine()
+        self._engine = None
+
+    def _about_engine(self) -> dict[str, Any]:
+        """What `describe` says of the engine, kept beyond its end."""
+        if self._engine is None:
+            return self._about
+        return {"self_check": self._engine.noise, "engine": self._engine.describe()}
 
     @property
     def net(self) -> Any:
         """The network, read and checked on first use."""
-        if self._net is None:
-            self._net = self._read()
-        return self._net
+        return self.engine.net
+
+    @property
+    def engine(self) -> Any:
+        """What scores with it."""
+        if self._engine is None:
+            self._engine = self._read()
+        return self._engine
 
     def _read(self) -> Any:
-        from saltus.models.packing import self_check
+        from saltus.models.packing import Engine, Limits
 
         self.checkpoint.fetch()
         net = read_weights(self.folder, self.ask, pickled=not self.checkpoint.weight_files)
-        self._noise = self_check(net, self.window)
-        if self._noise > TOLERANCE[self.ask.dtype]:
+        engine = Engine(net, Limits(self.window, self.ask.batch_tokens, 1024))
+        if engine.noise > TOLERANCE[self.ask.dtype]:
             raise ModelError(
-                f"{self.folder}: batched scores differ from single ones by {self._noise:.2g} nats "
+                f"{self.folder}: batched scores differ from single ones by {engine.noise:.2g} nats "
                 f"(at most {TOLERANCE[self.ask.dtype]:g} in {self.ask.dtype}), so its answers would depend on the "
                 "batch; this architecture needs an adapter of its own"
             )
-        return net
+        return engine
 
     def _guarded(self, work: Iterator[T]) -> Iterator[T]:
         """The same work, with torch's failures (memory, a broken kernel) told as this model's."""

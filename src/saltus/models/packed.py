@@ -1,0 +1,269 @@
+"""Every distinct token once: a trie of rows read as one long row, with attention of our own.
+
+All layers of a decoder but attention treat tokens one by one, so a chunk of the stream (see `trie`) goes through the
+network as a single row without padding, positions given explicitly. Attention is replaced, through transformers'
+registry of attention functions, by one that lets a token see its ancestors only; key/values that a later chunk needs
+are carried over, those of one path at any time. An architecture that ignores all this (another attention, a
+recurrence, positions taken from a mask) gives other numbers, and the self-check finds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from saltus.models.head import Head, vocabulary
+from saltus.models.rows import Row, Scored
+from saltus.models.trie import Chunk, Stream, build, first
+
+NAME = "saltus_trie"
+"""What the attention is registered as."""
+
+Spine = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+class Unpackable(Exception):
+    """This network cannot be read as a trie, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A trie.Group on the network's device. `mask` is added to the scores; shape [blocks, 1, n, m]."""
+
+    queries: torch.Tensor
+    keys: torch.Tensor
+    mask: torch.Tensor
+
+
+@dataclass(slots=True)
+class _Pass:
+    """One forward pass over a chunk: what attention needs to know, and the key/values it leaves."""
+
+    chunk: Chunk
+    spine: Spine
+    dtype: torch.dtype
+    device: torch.device
+    kept: torch.Tensor
+    layers: int = 0
+    """Layers whose attention was asked so far."""
+    left: Spine = field(default_factory=list)
+    plans: dict[int | None, list[_Group]] = field(default_factory=dict)
+
+    def groups(self, window: int | None) -> list[_Group]:
+        if window not in self.plans:
+            self.plans[window] = [self._moved(g) for g in self.chunk.groups(window)]
+        return self.plans[window]
+
+    def _moved(self, group: Any) -> _Group:
+        mask = torch.zeros(group.seen.shape, dtype=self.dtype)
+        mask.masked_fill_(~torch.from_numpy(group.seen), float("-inf"))
+        return _Group(
+            torch.from_numpy(group.queries).to(self.device),
+            torch.from_numpy(group.keys).to(self.device),
+            mask[:, None].to(self.device),
+        )
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: dict[str, Any]
+    ) -> torch.Tensor:
+        """[1, tokens, heads, width] for query [1, heads, tokens, width] and the chunk's own keys and values."""
+        if self.spine:
+            old = self.spine[self.layers]
+            key, value = torch.cat([old[0], key], 2), torch.cat([old[1], value], 2)
+        self.layers += 1
+        if len(self.kept):
+            self.left.append((key.index_select(2, self.kept), value.index_select(2, self.kept)))
+        out = query.new_empty(query.shape[2], query.shape[1], value.shape[-1])
+        for group in self.groups(how["window"]):
+            said = _attend(group, query[0], key[0], value[0], how)
+            out[group.queries.flatten()] = said.transpose(1, 2).flatten(0, 1)
+        return out[None]
+
+
+def _attend(
+    group: _Group, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: dict[str, Any]
+) -> torch.Tensor:
+    """[blocks, heads, n, width]."""
+    q, k, v = (
+        _blocks(x, i) for x, i in ((query, group.queries), (key, group.keys), (value, group.keys))
+    )
+    k, v = _repeated(k, q.shape[1]), _repeated(v, q.shape[1])
+    if how["softcap"] is None:
+        return torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=group.mask, scale=how["scaling"]
+        )
+    scores = (q @ k.transpose(2, 3)) * how["scaling"]
+    scores = (scores / how["softcap"]).tanh() * how["softcap"] + group.mask
+    return scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ v
+
+
+def _blocks(states: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """[blocks, heads, n, width] from [heads, tokens, width] and [blocks, n]."""
+    taken = states.index_select(1, index.flatten())
+    return taken.view(len(states), *index.shape, states.shape[-1]).transpose(0, 1)
+
+
+def _repeated(states: torch.Tensor, heads: int) -> torch.Tensor:
+    """Key/values of grouped heads, one per query head."""
+    blocks, own, m, width = states.shape
+    if own == heads:
+        return states
+    return states[:, :, None].expand(-1, -1, heads // own, -1, -1).reshape(blocks, heads, m, width)
+
+
+_RUNNING: ContextVar[_Pass] = ContextVar("running")
+
+
+def _attention(
+    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, _: Any = None,
+    *, scaling: float | None = None, sliding_window: int | None = None, softcap: float | None = None,
+    **rest: Any,
+) -> tuple[torch.Tensor, None]:  # fmt: skip
+    """What transformers calls in every layer."""
+    strange = [name for name in ("position_bias", "s_aux") if rest.get(name) is not None]
+    if strange:
+        raise Unpackable(f"its attention takes {', '.join(strange)}")
+    how = {
+        "scaling": query.shape[-1] ** -0.5 if scaling is None else scaling,
+        "window": sliding_window, "softcap": softcap,
+    }  # fmt: skip
+    return _RUNNING.get().attend(query, key, value, how), None
+
+
+@contextlib.contextmanager
+def _ours(net: Any) -> Iterator[None]:
+    """The network with its attention replaced."""
+    from transformers.modeling_utils import AttentionInterface
+
+    AttentionInterface.register(NAME, _attention)
+    configs = {id(m.config): m.config for m in net.modules() if hasattr(m, "config")}
+    before = {key: config._attn_implementation for key, config in configs.items()}
+    for config in configs.values():
+        config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        for key, config in configs.items():
+            config._attn_implementation = before[key]
+
+
+def score(
+    net: Any, rows: Sequence[Row], budget: Callable[[int, float], int], head_cells: int
+) -> Iterator[Scored]:
+    """Every row's continuation. head_cells: most logits held at once.
+
+    budget: told how many tokens the last forward pass read and in how many seconds (0, 0.0 before the first), says
+    how many the next one shall read. Raises Unpackable for a network that takes no positions.
+    """
+    if "position_ids" not in inspect.signature(net.base_model.forward).parameters:
+        raise Unpackable("it takes no positions")
+    stream = build(rows)
+    wanted = _Wanted(stream, Head(net), max(1, head_cells // vocabulary(net)))
+    chunk, spine = first(stream, budget(0, 0.0)), Spine()
+    began, told = time.perf_counter(), 0
+    while len(chunk):
+        with torch.inference_mode():
+            start = time.perf_counter()
+            hidden, spine = read(net, chunk, spine)
+            tokens = budget(len(chunk), time.perf_counter() - start)
+            wanted.collect(chunk, hidden)
+            wanted.settle(to_the_end=chunk.stop == len(stream))
+        done = wanted.complete()
+        cost = sum(rows[stream.order[i]].length for i in range(told, done))
+        share = (time.perf_counter() - began) / max(1, cost)
+        for i in range(told, done):
+            row = rows[stream.order[i]]
+            yield Scored(row.index, *wanted.row(i), share * row.length)
+        if done > told:
+            began, told = time.perf_counter(), done
+        chunk = chunk.after(tokens)
+
+
+def read(net: Any, chunk: Chunk, spine: Spine) -> tuple[torch.Tensor, Spine]:
+    """Hidden states [tokens, width] before the head, and the key/values the next chunk needs."""
+    kept = torch.from_numpy(chunk.kept()).to(net.device)
+    running = _Pass(chunk, spine, net.dtype, net.device, kept)
+    stream = chunk.stream
+    ids, depth = (
+        torch.from_numpy(x[chunk.start : chunk.stop])[None] for x in (stream.ids, stream.depth)
+    )
+    arguments: dict[str, Any] = {
+        "input_ids": ids.to(net.device),
+        "position_ids": depth.to(net.device),
+    }
+    if "use_cache" in inspect.signature(net.base_model.forward).parameters:
+        arguments["use_cache"] = False
+    token = _RUNNING.set(running)
+    try:
+        with _ours(net):
+            hidden = net.base_model(**arguments)[0]
+    finally:
+        _RUNNING.reset(token)
+    if not running.layers or hidden.shape[:2] != (1, len(chunk)):
+        raise Unpackable("its attention cannot be replaced")
+    return hidden[0], running.left
+
+
+class _Wanted:
+    """Hidden states that wait for the head, and numbers that wait for the rest of their row."""
+
+    def __init__(self, stream: Stream, head: Head, block: int) -> None:
+        self.stream, self.head, self.block = stream, head, block
+        self.by_place = np.argsort(stream.place, kind="stable")
+        self.place, self.token = stream.place[self.by_place], stream.token[self.by_place]
+        self.spots = np.unique(self.place)
+        """Nodes after which somebody wants to know something: rows of the head."""
+        self.logprobs, self.ranks = np.empty(len(self.place)), np.empty(len(self.place), np.int64)
+        self.waiting: list[torch.Tensor] = []
+        self.count = self.settled = 0
+        """Spots whose hidden states are here, and spots that went through the head."""
+
+    def collect(self, chunk: Chunk, hidden: torch.Tensor) -> None:
+        """Takes what is wanted of a chunk's hidden states."""
+        first_, last = np.searchsorted(self.spots, [chunk.start, chunk.stop])
+        at = torch.from_numpy(self.spots[first_:last] - chunk.start).to(hidden.device)
+        self.waiting.append(hidden[at])
+        self.count += len(at)
+
+    def settle(self, *, to_the_end: bool) -> None:
+        """Puts full blocks through the head, at the end also the rest."""
+        waiting = self.count - self.settled
+        if waiting < self.block and not (to_the_end and waiting):
+            return
+        hidden, done = torch.cat(self.waiting), 0
+        while waiting - done >= self.block or (to_the_end and done < waiting):
+            step = min(self.block, waiting - done)
+            self._settle(hidden[done : done + step])
+            done += step
+        self.waiting = [hidden[done:].clone()]
+
+    def _settle(self, hidden: torch.Tensor) -> None:
+        spots = self.spots[self.settled : self.settled + len(hidden)]
+        a, b = np.searchsorted(self.place, [spots[0], spots[-1] + 1])
+        rows = np.searchsorted(spots, self.place[a:b])
+        device = hidden.device
+        logprobs, ranks = self.head.read(
+            hidden, torch.from_numpy(rows).to(device), torch.from_numpy(self.token[a:b]).to(device)
+        )
+        self.logprobs[self.by_place[a:b]] = logprobs.cpu().numpy()
+        self.ranks[self.by_place[a:b]] = ranks.cpu().numpy()
+        self.settled += len(hidden)
+
+    def complete(self) -> int:
+        """How many rows, in the stream's order, have all their numbers."""
+        reached = self.spots[self.settled] if self.settled < len(self.spots) else len(self.stream)
+        last = self.stream.place[self.stream.offset[1:] - 1]
+        return int(np.searchsorted(last, reached))
+
+    def row(self, i: int) -> tuple[tuple[float, ...], tuple[int, ...]]:
+        """Log-probabilities and ranks of a row that is complete."""
+        a, b = self.stream.offset[i : i + 2]
+        return tuple(self.logprobs[a:b].tolist()), tuple(self.ranks[a:b].tolist())
