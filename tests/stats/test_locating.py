@@ -16,7 +16,7 @@ from saltus.stats.locating import Aim, Look, Step, advance, foretold, net
 
 X = np.linspace(6.0, 11.0, 150)
 QUIET = Look(
-    rises=True, turns=False, onset=0.5, low=0.45, high=0.55, start=0.45, end=0.55, decided=True,
+    rises=True, twin_rises=True, turns=False, onset=0.5, low=0.45, high=0.55, start=0.45, end=0.55, decided=True,
     form=0, m=0.5, w=0.1, noise=0.1,
 )  # fmt: skip
 

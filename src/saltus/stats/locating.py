@@ -24,6 +24,9 @@ from saltus.stats.shape import FALLING, NON_MONOTONE, RISE_P, UNKNOWN
 RIDGE = 1e-3
 """Prior information on each parameter, as a share of one measurement's: keeps steps invertible."""
 
+VAGUE = 0.25
+"""An interval wider than this share of the range is never narrow enough by itself."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Aim:
@@ -120,7 +123,7 @@ def advance(x: Floats, asked: Bools, look: Look, aim: Aim) -> Step:
     now = look.high - look.low
     full = foretold(u[trained], asked[trained], look)
     sizes = {"width": now * span, "full": full * span}
-    wanted = aim.interval / span if aim.interval is not None else aim.worse * full
+    wanted = aim.interval / span if aim.interval is not None else min(aim.worse * full, VAGUE)
     narrow = now <= wanted
     if narrow and look.decided:
         return Step(ask=(), stop=True, why="the interval is as narrow as wanted", **sizes)
@@ -137,8 +140,8 @@ def look_of(m: Measures, i: int, analysis: Analysis) -> Look:
     """What the measurements of curve i, at the points asked so far, say."""
     shape, series, seeds = m.hard.shape, m.hard.series, m.hard.series.y.shape[1]
     rows = np.arange(i * seeds, (i + 1) * seeds)
-    rise = m.hard.fit.coefficients[rows, 2]
-    best = int(rows[rise.argmax()])
+    whole = series.count[i] == series.count[i].max()
+    best = int(rows[np.where(whole, shape.cell.rise[rows], -np.inf).argmax()])
     g = grid.nodes(False)
     node = int(m.hard.fit.node[best])
     code = int(shape.code[i])
