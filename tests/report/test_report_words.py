@@ -209,3 +209,10 @@ def test_every_verdict_has_words() -> None:
 
     assert set(WORDS) == set(get_args(Verdict))
     assert len({word.symbol for word in WORDS.values()}) == len(WORDS)
+
+
+def test_every_module_the_glossary_names_is_there() -> None:
+    from importlib.util import find_spec
+
+    missing = [term.module for term in TERMS.values() if term.module and not find_spec(term.module)]
+    assert missing == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from saltus.records import Finding
 
@@ -21,6 +21,8 @@ class Term:
     title: str
     how: str
     formula: str = ""
+    module: str = ""
+    """Where the computation lives."""
     code: tuple[str, ...] = ()
     """Modules and versions that computed it, from the evidence."""
 
@@ -33,14 +35,16 @@ _TERMS = (
         "replication, scope, integrity): the first row of a fixed table that applies. No "
         "score is added up and nothing is tuned per curve.",
         "verdict = first rule that holds",
+        module="saltus.verdict",
     ),
     Term(
         "weight",
         "Weight of the verdict",
-        "How often the same word comes out when items, seeds and the fitted noise are "
-        "resampled and the whole judgement is repeated. It is a stability, not a probability "
-        "of being right.",
+        "The fitted curve of every seed and score is given fresh noise of the estimated size "
+        "and judged anew from the start; the weight says how often the same word comes out. "
+        "It is a stability, not a probability of being right.",
         "times the word came out ÷ resamples",
+        module="saltus.stats.resample",
     ),
     Term(
         "onset",
@@ -48,6 +52,7 @@ _TERMS = (
         "Where the rise is half done, in raw units of the axis. The interval joins what every"
         " curve form that fits about as well says with the two measured points around it.",
         "x at floor + ½ · rise; interval = profile set ∪ bracketing points",
+        module="saltus.stats.shape",
     ),
     Term(
         "width",
@@ -56,6 +61,7 @@ _TERMS = (
         "axis. The interval joins the bounds that any monotone curve through the points must "
         "keep with the profile over several curve forms.",
         "log₁₀ x(90 %) − log₁₀ x(10 %)",
+        module="saltus.stats.shape",
     ),
     Term(
         "smoothest",
@@ -63,19 +69,24 @@ _TERMS = (
         "The widest rise that the points still allow: how gradual the truth could be without "
         "being contradicted by these data.",
         "max width over curves whose deviance stays within the 95 % bound of the best",
+        module="saltus.stats.shape",
     ),
     Term(
         "rise",
         "Rise",
         "From where the fitted curve starts to where it ends.",
         "upper level − lower level",
+        module="saltus.stats.monotone",
     ),
     Term(
         "floor",
         "Floor",
         "What an answerer without the skill scores, computed rather than assumed: from "
         "untrained points, constant answers, or the best guesser that never does the task. "
-        "Nominal chance (one in so many choices) is kept apart and drawn dotted.",
+        "Where only nominal chance is known and the earliest points are flat at another "
+        "level, those points. Nominal chance (one in so many choices) is kept apart and drawn"
+        " dotted.",
+        module="saltus.stats.presence",
     ),
     Term(
         "points",
@@ -90,6 +101,7 @@ _TERMS = (
         "alone would make it; misfit of the curve counts as scatter. One is pure sampling; "
         "errors are widened by its root.",
         "φ = residual variance ÷ binomial variance",
+        module="saltus.stats.shape",
     ),
     Term(
         "mde",
@@ -97,20 +109,24 @@ _TERMS = (
         "The smallest rise these points and items would have shown in four cases of five. A "
         "flat verdict says no more than that nothing above this happened.",
         "(z₁₋α⁄₂ + z₀.₈) · standard error",
+        module="saltus.stats.presence",
     ),
     Term(
         "p",
         "p-value",
-        "How often the best smooth curve of these points, simulated with the same items, grid"
-        " and dispersion, makes a leap at least as surprising as the one seen.",
-        "(1 + draws at least as extreme) ÷ (1 + draws)",
+        "How often the best smooth curve of this very finding, given fresh noise of the same "
+        "items and dispersion, would look at least this sharp. Draws stop early where the "
+        "answer is clear; very small values are read off a fitted tail.",
+        "simulated smooth curves at least as sharp ÷ simulated curves",
+        module="saltus.stats.bootstrap",
     ),
     Term(
         "q",
         "q-value",
         "The p-value corrected for how many curves were looked at, within its family: "
         "registered hypotheses are one family, everything else is another.",
-        "Benjamini–Hochberg over the family",
+        "Benjamini–Hochberg; Benjamini–Yekutieli where findings share items",
+        module="saltus.stats.multiplicity",
     ),
     Term(
         "false_alarm",
@@ -118,13 +134,16 @@ _TERMS = (
         "How often a curve without a leap, simulated at this size, is called one by this very"
         " procedure; looked up in the calibration shipped with the release.",
         "false calls ÷ simulated smooth and flat curves",
+        module="saltus.calibrate",
     ),
     Term(
         "presence",
         "Presence",
-        "Whether the last points differ from the floor, by a test corrected for the family "
-        "and by more than a margin.",
+        "Whether the score leaves its floor, by a test corrected for the family and by more "
+        "than a margin. Shares are tested exactly, at an effective number of items; a score "
+        "of 0 out of n is the bound 3 ÷ n.",
         "q < α and score − floor > margin",
+        module="saltus.stats.presence",
     ),
     Term(
         "shape",
@@ -133,28 +152,35 @@ _TERMS = (
         "within a narrow width; gradual if even the lower bound of the width is a good part "
         "of the range and no step holds half; otherwise flat, falling, non-monotone or "
         "unknown.",
+        module="saltus.stats.shape",
     ),
     Term(
         "surprise",
         "Predicted, and the forecast",
-        "A curve fitted only to what lies before the first tenth of the rise is carried "
-        "forward; the outcome is unpredicted if it falls outside what that allows. Tested in "
-        "the soft score where there is one.",
-        "P(outcome at least this high | points before)",
+        "A straight line through the points before the rise (up to its 10 % crossing) is "
+        "carried forward with its predictive distribution, slope error included. The outcome "
+        "is unpredicted if a level as high as the one seen is too unlikely. Tested in the "
+        "soft score where there is one; seeds are independent witnesses.",
+        "P(level at least this high | line through the points before)",
+        module="saltus.stats.surprise",
     ),
     Term(
         "twin",
         "Twin",
         "The same answers scored twice: right or wrong (hard), and by how likely or how "
-        "nearly right (soft). If a monotone map from the soft score predicts the hard jump, "
-        "the leap is in the metric: an artefact.",
-        "hard ≈ monotone(soft), prediction interval over the jump",
+        "nearly right (soft). The hard score is fitted as a monotone function of the soft one"
+        " with each point left out in turn; if the left-out points of the jump lie in their "
+        "prediction intervals together, the leap is in the metric: an artefact.",
+        "hard ≈ monotone(soft), out of sample",
+        module="saltus.stats.link",
     ),
     Term(
         "replication",
         "Replication",
-        "How many independent seeds (or series) leap by themselves, whether at the same "
-        "place, and whether they end as one population or two.",
+        "How many independent seeds leap, that is reach at least half of the highest one’s "
+        "rise; whether they do so at the same place; and whether they end as one population "
+        "or two.",
+        module="saltus.stats.seeds",
     ),
     Term(
         "scope",
@@ -162,6 +188,7 @@ _TERMS = (
         "Whether the rise belongs to the skill or to a format, a way of asking, memory of the"
         " items, or a shortcut: seen by comparing onsets over tasks and scores over "
         "conditions.",
+        module="saltus.stats.family",
     ),
     Term(
         "integrity",
@@ -169,6 +196,7 @@ _TERMS = (
         "Faults of a harness that look like emergence (mixed precision, stale answers, "
         "truncated prompts …) are looked for in the numbers. A guard counts only if verdict "
         "or onset changes without the suspected points.",
+        module="saltus.guards",
     ),
     Term(
         "localised",
@@ -181,18 +209,21 @@ _TERMS = (
         "The same items under a changed wording, number of examples or context, paired item "
         "by item with the original.",
         "mean of (changed − baseline) over pairs",
+        module="saltus.contrasts",
     ),
     Term(
         "legacy",
         "Reported, deciding nothing",
         "Breakthroughness and linearity of BIG-bench, kept for comparison: on published "
         "labels they do no better than a coin.",
+        module="saltus.checks.legacy",
     ),
     Term(
         "spark",
         "Small curves",
         "Hard score as a line (shares run from 0 to at least one half), soft score fainter on"
         " its own scale, onset as a tick; seeds averaged.",
+        module="saltus.report.sparks",
     ),
 )
 TERMS = {term.key: term for term in _TERMS}
@@ -236,5 +267,5 @@ def glossary(findings: Sequence[Finding]) -> list[Term]:
                 unknown[where] = Term(where.removeprefix("m-"), evidence.name, evidence.question)
     every = [*TERMS.values(), *unknown.values()]
     return [
-        Term(t.key, t.title, t.how, t.formula, tuple(sorted(codes.get(f"m-{t.key}", ())))) for t in every
+        replace(t, code=tuple(sorted(codes.get(f"m-{t.key}", ())))) for t in every
     ]  # fmt: skip
