@@ -14,7 +14,7 @@ $(VENV)/.done: pyproject.toml constraints.txt package.json
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@# The accessibility test needs a browser and axe-core; without them it is skipped, by name.
-	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund || echo "npm failed: the accessibility test will be skipped"; \
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --no-package-lock || echo "npm failed: the accessibility test will be skipped"; \
 	else echo "no npm: the accessibility test will be skipped"; fi
 	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
 	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || echo "no chromium: the accessibility test will be skipped"

@@ -23,7 +23,6 @@ from saltus.hashing import content_hash, seed_from
 from saltus.judge import judge
 from saltus.records import Analysis
 from saltus.report.context import ReportContext
-from saltus.report.page import write_report
 from saltus.results.reading import Reading, read
 from saltus.results.table import AXES
 from saltus.running import load_with_store, open_store
@@ -137,6 +136,10 @@ def analyze_answers(study: Study, store: Store, choices: Choices | None = None) 
 
 def write(analysed: Analysed, out: Path) -> Path:
     """Writes findings.jsonl, inputs.json, context.json and report.html into out; returns the page's path."""
+    from saltus.report.page import (
+        write_report,
+    )  # loads the chart library, which nothing else here needs
+
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_findings(analysed.findings, out / "findings.jsonl")
@@ -152,6 +155,8 @@ def write(analysed: Analysed, out: Path) -> Path:
 
 def rewrite(folder: Path) -> Path:
     """The page again from the findings and context in a folder that `write` filled."""
+    from saltus.report.page import write_report
+
     if not (folder / "findings.jsonl").exists():
         raise UserError(
             "there are no findings",

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from saltus.curves import Assembled
 from saltus.errors import UserError
 from saltus.hosts import host
 from saltus.lock import deviations, read_lock
-from saltus.records import Finding
+from saltus.records import Finding, Quantity
 from saltus.report.context import (
+    Calibration,
     Cost,
     Failure,
     Hypothesis,
@@ -54,6 +56,7 @@ def of_results(
         ),
         versions=_versions(),
         hardware=_hardware(host()),
+        calibration=_calibration(),
         inputs=(*(_input(i) for i in reading.inputs), *_unused(assembled)),
     )
 
@@ -89,6 +92,7 @@ def of_study(
         failures=_failures(found, items, study),
         flips=flips(store, items, findings),
         robustness=robustness(items, findings),
+        calibration=_calibration(),
     )
 
 
@@ -191,12 +195,45 @@ def _not_tested(study: Study) -> tuple[str, ...]:
         said.append(
             "No condition but the baseline was asked: wording, shots and noise were not varied."
         )
-    if not {"typos", "style"} & kinds:
+    elif not {"typos", "style"} & kinds:
         said.append("The wording of the questions was not varied.")
     said.append("No adversary was tried, and nothing inside the networks was changed.")
     if study.repeats == 1:
         said.append("Every question was asked once.")
     return tuple(said)
+
+
+@cache
+def _calibration() -> Calibration | None:
+    """How often the shipped procedure erred on simulated truth; None without the file."""
+    file = files("saltus") / "calibration" / "calibration.json"
+    if not file.is_file():
+        return None
+    data = json.loads(file.read_text("utf-8"))
+    confusion = data["confusion"]
+    true_leaps = {word: confusion[word] for word in ("sharp", "transition") if word in confusion}
+    total = sum(sum(row.values()) for row in true_leaps.values())
+    called = sum(
+        n for row in true_leaps.values() for w, n in row.items() if w in ("sharp", "transition")
+    )
+    alarms = data["false_alarms"]["all"]
+    return Calibration(
+        version=data["version"],
+        curves=data["n"],
+        false_alarm=Quantity(
+            value=alarms["value"], low=alarms["low"], high=alarms["high"], unit="share"
+        ),
+        power=Quantity(
+            value=called / total,
+            unit="share",
+            why="the shipped file gives intervals by word, not over words",
+        ),
+        confusion={
+            truth: {word: n / sum(row.values()) for word, n in row.items()}
+            for truth, row in confusion.items()
+        },
+        about="docs/calibration.md has power by width, points, items and seeds",
+    )
 
 
 def _versions() -> dict[str, str]:
