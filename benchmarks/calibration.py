@@ -24,7 +24,6 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--power", type=int, default=50, help="curves per cell; 0 for none")
-    parser.add_argument("--kinds", action="store_true", help="also the confusion by kind of truth")
     parser.add_argument("--page", type=Path, help="write the figures as this page of the docs")
     arguments = parser.parse_args()
     machine, date = host(), time.strftime("%Y-%m-%d")
@@ -33,12 +32,6 @@ def main() -> None:
     found = calibrate(arguments.n, arguments.seed, power_curves=arguments.power)
     seconds = time.perf_counter() - began
     Console(width=160).print(found.table())
-    if arguments.kinds:
-        for kind, words in sorted(found.kinds.items()):
-            print(
-                f"{kind:<45} "
-                + "  ".join(f"{w} {n}" for w, n in sorted(words.items(), key=lambda p: -p[1]))
-            )
     for bar in found.bars:
         print(bar)
     if arguments.page:

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from saltus.calibrate import calibrate, lookup, simulate
-from saltus.calibrate.counts import rate
+from saltus.calibrate.counts import by_kind, rate
 from saltus.calibrate.lookup import false_alarm_rate
 from saltus.calibrate.measure import summarise
 from saltus.calibrate.simulate import NULLS
@@ -68,6 +68,16 @@ def test_a_perfect_judge_keeps_every_bar_but_is_told_of_too_safe_intervals():
     assert sum(c["nulls"] for c in calibration.cells) == sum(
         t.word in NULLS and t.n_points >= 6 for t in truths
     )
+
+
+def test_words_by_kind_of_truth():
+    kinds = {
+        "smooth: murky": {"smooth": 3, "unresolved": 5, "flat": 2},
+        "flat: soft flat": {"flat": 4},
+    }
+    flat, smooth = by_kind(kinds)
+    assert flat == ("flat: soft flat", str(rate(4, 4)), "")
+    assert smooth == ("smooth: murky", str(rate(3, 10)), "5 unresolved, 2 flat")
 
 
 def test_a_rash_judge_is_caught_class_by_class():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from scipy.stats import beta
@@ -60,3 +60,14 @@ def confusion(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
     for truth, word in pairs:
         table.setdefault(truth, Counter())[word] += 1
     return {truth: dict(words) for truth, words in table.items()}
+
+
+def by_kind(kinds: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str, str]]:
+    """(kind of truth, share that got its word, the other words), sorted by truth in the order of `WORDS`."""
+    rows = []
+    for kind in sorted(kinds, key=lambda k: (WORDS.index(k.split(":")[0]), k)):
+        words, truth = kinds[kind], kind.split(":")[0]
+        others = sorted((-n, word) for word, n in words.items() if word != truth)
+        exact = rate(words.get(truth, 0), sum(words.values()))
+        rows.append((kind, str(exact), ", ".join(f"{-n} {word}" for n, word in others)))
+    return rows

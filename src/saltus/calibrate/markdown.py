@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from saltus.calibrate.counts import WORDS
+from saltus.calibrate.counts import WORDS, by_kind
 
 if TYPE_CHECKING:
     from saltus.calibrate.measure import Calibration, Coverage
@@ -28,6 +28,8 @@ def page(calibration: Calibration, made: str) -> str:
         "## Truth (rows) and verdict (columns)\n", *_confusion(calibration),
         "## Called sharp, transition or split without a leap\n", *_alarms(calibration),
         "## Intervals\n", *_intervals(calibration),
+        "## By kind of truth\n", "`murky` ones are too noisy for an oracle to tell.\n",
+        *_table(("truth: kind", "its own word (95 % interval)", "other words"), by_kind(calibration.kinds)),
     ]  # fmt: skip
     if calibration.power:
         parts += ["## The middle: % leap / smooth / unresolved by true width, decades of five\n"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from saltus.calibrate.counts import WORDS
+from saltus.calibrate.counts import WORDS, by_kind
 
 if TYPE_CHECKING:
     from saltus.calibrate.measure import Calibration
@@ -17,7 +17,7 @@ def render(calibration: Calibration) -> RenderableType:
     """Bars, confusion, false alarms, coverage and power, in reading order."""
     return Group(
         _bars(calibration), _confusion(calibration), _alarms(calibration), _onsets(calibration),
-        *([_power(calibration)] if calibration.power else []),
+        _kinds(calibration), *([_power(calibration)] if calibration.power else []),
     )  # fmt: skip
 
 
@@ -63,6 +63,18 @@ def _onsets(calibration: Calibration) -> Table:
         cells = [str(onset.rate), _decades(onset.median_width)]
         cells += ["", ""] if width is None else [str(width.rate), _decades(width.median_width)]
         table.add_row("10–16 points, 4–6 decades" if word == "bar" else word, *cells)
+    return table
+
+
+def _kinds(calibration: Calibration) -> Table:
+    table = Table(
+        title="By kind of truth; murky: too noisy for an oracle to tell", title_justify="left"
+    )
+    table.add_column("truth: kind")
+    table.add_column("its own word (95 % interval)", justify="right")
+    table.add_column("other words")
+    for row in by_kind(calibration.kinds):
+        table.add_row(*row)
     return table
 
 
