@@ -196,7 +196,7 @@ def _keys(
         caveats = list(placed.caveats.get((row["curve_series"], row["axis"]), ()))
         caveats += [
             f"{n} rows left out: {why}"
-            for why, n in lost.get((row["curve_series"], row["task"]), ())
+            for why, n in lost.get((row["curve_series"], row["task"], row["condition"]), ())
         ]
         caveats += [
             f"`{m}` is unknown to saltus; taken as {metrics[m].role}"
@@ -212,20 +212,23 @@ def _keys(
     return keys
 
 
-def _lost(unusable: pl.DataFrame, placed: Readings) -> dict[tuple[str, str], list[tuple[str, int]]]:
-    """(curve_series, task) → why rows of it could not be used, and how many."""
+def _lost(
+    unusable: pl.DataFrame, placed: Readings
+) -> dict[tuple[str, str, str], list[tuple[str, int]]]:
+    """(curve_series, task, condition) → why rows of it could not be used, and how many."""
     if not unusable.height or not placed.placed.height:
         return {}
     where = placed.placed.select("series_label", "run", "curve_series").unique().cast(pl.String)
     counts = (
-        unusable.group_by("series_label", "run", "task", "why_missing").len()
+        unusable.with_columns(pl.col("condition").fill_null("baseline"))
+        .group_by("series_label", "run", "task", "condition", "why_missing").len()
         .join(where, on=["series_label", "run"])
-        .group_by("curve_series", "task", "why_missing").agg(pl.col("len").sum())
-        .sort("curve_series", "task", "why_missing")
+        .group_by("curve_series", "task", "condition", "why_missing").agg(pl.col("len").sum())
+        .sort("curve_series", "task", "condition", "why_missing")
     )  # fmt: skip
-    out: dict[tuple[str, str], list[tuple[str, int]]] = {}
-    for curve, task, why, count in counts.iter_rows():
-        out.setdefault((curve, task), []).append((why or "no value", count))
+    out: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
+    for curve, task, condition, why, count in counts.iter_rows():
+        out.setdefault((curve, task, condition), []).append((why or "no value", count))
     return out
 
 
