@@ -180,29 +180,43 @@ def test_a_training_that_fails_is_the_models_failure(small_zoo, tmp_path, monkey
         refs("small", tmp_path)
 
 
-@pytest.mark.slow
-def test_workers_train_side_by_side_what_the_loop_trains_alone(tmp_path) -> None:
-    """Real worker processes, ended in the middle and started again: the same weights."""
-    told: list[tuple[str, int]] = []
-    wanted = cache.jobs("induction-2l", options={"width": 8}, seeds=[0, 1], cache=tmp_path / "a")
-    crew = cache._Crew(lambda job, step, steps: told.append((job.label, step)))
-    thread = threading.Thread(target=crew.train, args=(wanted[0],))
+def work_until(job: cache.Job, name: str) -> list[int]:
+    """A real worker process, killed once the checkpoint is there. The steps it told."""
+    told: list[int] = []
+    crew = cache._Crew(lambda job, step, steps: told.append(step))
+    thread = threading.Thread(target=crew.train, args=(job,))
     thread.start()
-    while not (wanted[0].folder / "step-35").exists():
-        time.sleep(0.05)
-    for process in crew._running:
-        os.kill(process.pid, signal.SIGKILL)
+    while not (job.folder / name).exists() and thread.is_alive():
+        time.sleep(0.02)
     crew._stopped = True
+    for process in list(crew._running):
+        os.kill(process.pid, signal.SIGKILL)
     thread.join()
-    assert told
-    assert not is_complete(wanted[0].course, wanted[0].folder)
-    assert all(is_complete(j.course, j.folder) for j in cache.train_all(wanted, workers=2))
-    train(wanted[0].course, 0, tmp_path / "alone")
-    alone, together = (
-        (folder / "step-600" / "model.safetensors").read_bytes()
-        for folder in (tmp_path / "alone", wanted[0].folder)
-    )
-    assert alone == together
+    return told
+
+
+@pytest.mark.slow
+def test_a_worker_killed_twice_trains_what_the_loop_trains_alone(tmp_path) -> None:
+    (job,) = cache.jobs("induction-1l", options={"width": 8}, seeds=[0], cache=tmp_path / "cache")
+    assert work_until(job, "step-19")
+    assert not is_complete(job.course, job.folder)
+    work_until(job, "step-54")
+
+    class Enough(Exception):
+        pass
+
+    def stop(step: int, steps: int) -> None:
+        if step == 54:
+            raise Enough
+
+    with pytest.raises(Enough):
+        train(job.course, 0, tmp_path / "alone", stop)
+    for step in (0, 7, 19, 35, 54):
+        alone, worked = (
+            (folder / f"step-{step}" / "model.safetensors").read_bytes()
+            for folder in (tmp_path / "alone", job.folder)
+        )
+        assert alone == worked, step
 
 
 def test_a_failing_worker_says_why(tmp_path) -> None:

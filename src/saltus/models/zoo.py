@@ -8,13 +8,17 @@ does that beforehand, with progress and several workers.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from saltus.errors import UserError
 from saltus.models.base import Model, ModelError
 from saltus.records import AskPolicy, ModelRef, SeriesEntry
+
+if TYPE_CHECKING:
+    from saltus.zoo.cache import Job, Progress
 
 WORKERS = 2
 """Series trained side by side where there are that many cores."""
@@ -42,7 +46,10 @@ class ZooAdapter:
             where=where,
         )
         try:
-            trained = train_all(wanted, workers=min(WORKERS, os.cpu_count() or 1))
+            with _shown() as tell:
+                trained = train_all(
+                    wanted, workers=min(WORKERS, os.cpu_count() or 1), progress=tell
+                )
         except RuntimeError as error:
             raise ModelError(str(error)) from error
         label = entry.series or entry.source
@@ -59,6 +66,25 @@ class ZooAdapter:
         from saltus.zoo import grokking_model  # noqa: F401 — registers the architecture
 
         return TransformersModel(ref, Path(ref.location), ask)
+
+
+@contextmanager
+def _shown() -> Iterator[Progress]:
+    """A bar per training on stderr, for people only: minutes may pass before the first question is asked."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    lines: dict[str, TaskID] = {}
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def tell(job: Job, step: int, steps: int) -> None:
+            if job.label not in lines:
+                lines[job.label] = bars.add_task(f"Training {job.label}", total=steps)
+            bars.update(lines[job.label], completed=step)
+
+        yield tell
 
 
 def _ref(

@@ -1,4 +1,20 @@
-"""`addition`: sums of n-digit numbers, learned digit by digit, so that exact match leaps where the skill climbs."""
+"""`addition`: sums of n-digit numbers, learned digit by digit, so that exact match leaps where the skill climbs.
+
+The metric artefact (Schaeffer et al. 2023): all n + 1 digits must be right at once. Operands are padded to n digits,
+the answer is written least significant first, and only its digits are trained on. The task asks digits drawn alike;
+training draws small ones a little more often (`spread`), and the rate warms up over half of the run.
+
+Seen (`benchmarks/zoo_training.py`, three seeds, digits drawn alike): nats per digit climb from step 24 to step 596,
+that is over 1.4 decades of tokens, from −2.5 to −0.1, no step between checkpoints holding a fifth of the rise; the
+mean probability per digit is .33 at step 230, .5 around 354–400, .8 around 494–544, .95 around 596–704. Exact match is
+.00 at step 230, .06–.14 at 354, .54–.73 at 494 and .87–.97 at 596: its 10–90 % rise takes a quarter of a decade.
+Where each digit is right with .98 it is .92. The mean product of a sum's digit probabilities trails it, because
+a digit counts as right once it is likeliest. About 35 s a seed.
+
+Tried and dropped: digits alike in training at a constant rate give long plateaus and one abrupt step per place (each
+carry is learned suddenly), and four digits do not end within a minute. The spread and the slow warm-up let the places
+be learned at overlapping times; batches of 64 make exact match waver by .04 between checkpoints.
+"""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ EXHIBITS: Mapping[str, Exhibit] = {
             shows="copying appears with width: one network of each of seven sizes",
             task="copying",
             seeds=(0,),
-            seconds=40,
+            seconds=20,
             courses=lambda: tuple(Induction(width=width) for width in WIDTHS),
         ),
         Exhibit(
@@ -72,7 +72,7 @@ EXHIBITS: Mapping[str, Exhibit] = {
             shows="held-out accuracy leaps long after the training pairs are memorised",
             task="modular_addition",
             seeds=(0, 1, 2),
-            seconds=25,
+            seconds=17,
             courses=lambda: (Grokking(),),
         ),
         Exhibit(
@@ -80,7 +80,7 @@ EXHIBITS: Mapping[str, Exhibit] = {
             shows="exact match leaps while the probability per digit climbs: an artefact of the metric",
             task="addition",
             seeds=(0, 1, 2),
-            seconds=30,
+            seconds=35,
             courses=lambda: (Addition(),),
         ),
     )

@@ -5,6 +5,15 @@ held-out pairs stay at chance, their log-probability even sinks, and then, long 
 Nanda et al. 2023). The split is the one the task `modular_addition` asks about, the same for all seeds, so seeds
 differ in their first weights alone.
 
+Seen (`benchmarks/zoo_training.py`): in three seeds the training pairs are known by step 115; held-out accuracy is at
+most .03 there, passes one half near steps 208, 297 and 310, and is .99 at step 423. Held-out loss first doubles, from
+4.2 to 8–10 nats, so the log-probability of the answer is no monotone twin of accuracy; its probability
+(`held_out_prob`) is: it sinks a little below chance and then leaps with it. About 17 s a seed.
+
+The recipe (strong decay, embeddings of standard deviation 0.3, width 96) is the fastest of some twenty tried that leaps
+in one piece for all three seeds. Weight decay 1 to 2 or smaller embeddings let some seeds creep from a tenth to nine
+tenths over most of a decade, because a part of the pairs generalises while the rest is memorised.
+
 `tokens` counts what is read, again and again: p² pairs hold few distinct ones. `loss` is that of the training
 pairs, because a fresh batch does not exist; `held_out_loss` is apart.
 """

@@ -5,6 +5,11 @@ finding the previous occurrence of the current token and copying what came after
 learning and induction heads"). One attention layer cannot compose the two steps and is the negative control; the
 width of the network is a second axis along which the ability appears.
 
+Seen (`benchmarks/zoo_training.py`; accuracy where the answer stands in the context): three seeds of two layers stay at
+.12–.13 until step 124 and go from .16–.22 at step 152 to .86–.89 at step 245, ending at .94–.95, while the loss over
+all positions falls from 3.6–3.7 to 2.1–2.2 nats in the same window. One layer ends at .11: it learns to answer with
+some token of its context. About 30 s a seed for two layers and 20 s for one.
+
 An attention-only network is written as a Llama whose MLP output weights are zero and frozen, so that every
 checkpoint loads as an ordinary `LlamaForCausalLM`. `params` counts what is trained.
 """
