@@ -42,7 +42,6 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
     reasons: dict[str, str] = {
         "study_id": "judged outside a study",
         "localised": "no edited network was judged beside this one",
-        "false_alarm_rate": "no calibration was given to the judge; `saltus calibrate` measures it",
     }
     if key.slice is None:
         reasons["slice"] = "all items"
@@ -50,6 +49,13 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
         reasons["metric_hard"] = "the table has no hard score for this task"
     if key.metric_soft is None:
         reasons["metric_soft"] = key.why_no_soft or "the table has no soft score for this task"
+    from saltus.calibrate.lookup import false_alarm_rate  # it imports the judge
+
+    alarms = false_alarm_rate(facts.n_points, facts.n_seeds, bool(m.has_soft[i]))
+    if alarms is None:
+        reasons["false_alarm_rate"] = (
+            "this build ships no calibration: `saltus calibrate` measures it"
+        )
     onset, low, high = _onset(j, i, facts, reasons)
     numbers = _numbers(j, i, reasons)
     evidence = [e for check in CHECKS for e in check.records(j, i)]
@@ -67,10 +73,10 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
         onset_other_axes=_other_axes(j, i, onset is not None),
         width_hard=_width(j, i, m.hard, "hard"), width_soft=_width(j, i, m.soft, "soft"),
         smoothest_admissible_width=_smoothest(j, i), rise=_rise(j, i),
-        floor_source=str(m.floor.source[i]), n_points=facts.n_points, n_seeds=facts.n_seeds,
+        floor_source=str(m.floor.source[i]), n_points=_points(j, i), n_seeds=facts.n_seeds,
         p_value=None if j.sharp_p is None else number(j.sharp_p[i]), q_value=q,
         family=key.family, family_size=c.family_size, forecast=_forecast(j, i, reasons),
-        false_alarm_rate=None, guards=c.guards, caveats=tuple(dict.fromkeys(said)),
+        false_alarm_rate=alarms, guards=c.guards, caveats=tuple(dict.fromkeys(said)),
         next_data=tuple(wording.next_data(j, i, facts, c.verdict)), reasons=reasons,
         evidence=(*evidence, *c.extra), curve=chart(j.curves, m, i, j.drawn or draw(m)), **numbers,
     )  # fmt: skip
@@ -102,6 +108,13 @@ def _onset(
     raw = raw_of(j.curves, j.measures.prepared, i, np.clip(u, 0, 1))
     onset, *ends = (float(v) for v in raw)
     return onset, min(ends), max(ends)
+
+
+def _points(j: Judged, i: int) -> int:
+    """Trained points of the longest seed, before dense ones are merged."""
+    c = j.curves
+    there = c.seen[i] & np.isfinite(c.x[i]) & np.isfinite(c.hard.value[i])
+    return int(there.sum(axis=1).max())
 
 
 def _numbers(j: Judged, i: int, reasons: dict[str, str]) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from saltus.stats.shape import FALLING, FLAT, GRADUAL, JUMP, NON_MONOTONE, SHAPE
 PRESENCE = ("absent", "below_floor", "present", "unknown")
 TWIN = ("agrees", "explains", "contradicts", "missing")
 PREDICTED = ("yes", "no", "unknown")
+PRESENT = PRESENCE.index("present")
+TURNS = (FALLING, NON_MONOTONE)
+"""What never leaves its floor does not turn: wanderings at the floor are flat."""
 SOFT_RISE_P = 0.001
 RANK_AGREES = 0.3
 
@@ -63,11 +66,13 @@ def _maybe(code: int) -> bool | None:
 def fact_arrays(m: Measures, present: Bools, significant: Bools, analysis: Analysis) -> FactArrays:
     """Codes of every fact of every curve."""
     shape_hard = np.where((m.hard.shape.code == JUMP) & ~significant, UNKNOWN, m.hard.shape.code)
+    found = _presence(m, present, analysis)
+    shape_hard = np.where((found < PRESENT) & np.isin(shape_hard, TURNS), FLAT, shape_hard)
     shape_soft = np.where(m.has_soft, m.soft.shape.code, UNKNOWN)
     together, sharp, against = _replication(m, analysis)
     n_seeds = np.maximum(m.seeds.count, 1)
     return FactArrays(
-        presence=_presence(m, present, analysis), shape_hard=shape_hard, shape_soft=shape_soft,
+        presence=found, shape_hard=shape_hard, shape_soft=shape_soft,
         predicted=_predicted(m, analysis), twin=_twin(m, shape_hard, shape_soft, analysis),
         n_points=m.hard.series.count.max(axis=1), n_seeds=n_seeds, n_sharp=sharp,
         contradicting=against, onsets_together=together,

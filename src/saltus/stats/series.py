@@ -14,6 +14,8 @@ import numpy as np
 from saltus.stats.batch import Bools, Channel, CurveBatch, Floats
 
 TINY = 1e-12
+PLACES = 64
+"""Positions that a range is divided into where a series has more points than that."""
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,42 @@ def _series(channel: Channel, u: Floats, used: Bools) -> Series:
     front = np.take_along_axis(ok, order, axis=2)
     y, n = move(channel.value, 0.0), move(channel.n, np.nan)
     var, known = _variance(channel, y, n, move(channel.stderr, np.nan), front)
-    return Series(
+    whole = Series(
         u=move(u, 0.0), y=y, var=np.where(front, var, 1.0), n=n, ok=front, known=known, source=order
     )
+    return merged(whole) if y.shape[2] > PLACES else whole
+
+
+def merged(series: Series) -> Series:
+    """Points closer together than 1 / `PLACES` of the range become one: nothing narrower is ever decided.
+
+    Long series are mostly many late points on a log axis, whose errors are not independent: the variance of a mean of
+    m of them is taken as 1/√m of one, between independent (1/m) and the same (1).
+    """
+    c, s, _ = series.y.shape
+    place = np.minimum((series.u * PLACES).astype(int), PLACES - 1)
+    out = {name: np.zeros((c, s, PLACES)) for name in ("u", "y", "var", "n")}
+    count, source = np.zeros((c, s, PLACES)), np.zeros((c, s, PLACES), dtype=int)
+    for k in range(PLACES):
+        here = series.ok & (place == k)
+        count[..., k] = m = here.sum(axis=2)
+        source[..., k] = np.take_along_axis(series.source, here.argmax(axis=2)[..., None], axis=2)[
+            ..., 0
+        ]
+        for name, values in out.items():
+            total = np.where(here, getattr(series, name), 0.0).sum(axis=2)
+            values[..., k] = total / np.maximum(m, 1)
+    out["var"] /= np.sqrt(np.maximum(count, 1))
+    ok = count > 0
+    order = np.argsort(~ok, axis=2, kind="stable")
+    front = np.take_along_axis(ok, order, axis=2)
+    moved = {k: np.take_along_axis(np.where(ok, v, 0), order, axis=2) for k, v in out.items()}
+    size = max(int(front.sum(axis=2).max(initial=0)), 2)
+    return Series(
+        u=moved["u"][..., :size], y=moved["y"][..., :size], n=moved["n"][..., :size],
+        var=np.where(front, moved["var"], 1.0)[..., :size], ok=front[..., :size], known=series.known,
+        source=np.take_along_axis(source, order, axis=2)[..., :size],
+    )  # fmt: skip
 
 
 def _variance(
