@@ -6,15 +6,14 @@ runs there like anybody's. Its networks are trained first, two at a time, and ca
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib.resources import files
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
-
 from saltus import study as studies
 from saltus.errors import UserError
+from saltus.models.zoo import WORKERS, shown
+from saltus.zoo.cache import train_all
 
 
 def prepare(out: Path, *, show: bool = True) -> Path:
@@ -32,21 +31,7 @@ def prepare(out: Path, *, show: bool = True) -> Path:
             f"cannot write there: {error}", where=str(out), do="saltus demo --out FOLDER"
         ) from error
     names = [e.source for e in studies.loads(text, base=out).entries() if e.scheme == "zoo"]
-    _train(names, Console(stderr=True, quiet=not show))
+    with shown() if show else nullcontext() as tell:
+        # All at once rather than series by series, so that no core waits.
+        train_all(names, workers=WORKERS, progress=tell)
     return document
-
-
-def _train(names: list[str], console: Console) -> None:
-    from saltus.zoo.cache import Job, train_all
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    lines: dict[str, TaskID] = {}
-    with Bar(*columns, console=console, transient=True) as bar:
-
-        def tell(job: Job, step: int, steps: int) -> None:
-            name = f"Training {job.label}"
-            if name not in lines:
-                lines[name] = bar.add_task(name, total=steps)
-            bar.update(lines[name], completed=step)
-
-        train_all(names, workers=2, progress=tell)

@@ -46,7 +46,7 @@ class ZooAdapter:
             where=where,
         )
         try:
-            with _shown() as tell:
+            with shown() as tell:
                 trained = train_all(
                     wanted, workers=min(WORKERS, os.cpu_count() or 1), progress=tell
                 )
@@ -69,7 +69,7 @@ class ZooAdapter:
 
 
 @contextmanager
-def _shown() -> Iterator[Progress]:
+def shown() -> Iterator[Progress]:
     """A bar per training on stderr, for people only: minutes may pass before the first question is asked."""
     from rich.console import Console
     from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
