@@ -36,11 +36,10 @@ def _split(f: Facts, a: Analysis) -> bool:
 
 
 def _irregular(f: Facts, _: Analysis) -> bool:
-    """The hard channel decides; the soft one speaks where the hard one shows no shape of its own to keep."""
+    """The hard channel decides; the soft one speaks for a behaviour that is there and shows no shape of its own."""
     turns = ("falling", "non_monotone")
-    return f.shape_hard in turns or (
-        f.shape_soft in turns and f.shape_hard in ("gradual", "unknown")
-    )
+    formless = f.presence == "present" and f.shape_hard in ("gradual", "unknown")
+    return f.shape_hard in turns or (f.shape_soft in turns and formless)
 
 
 def _flat(f: Facts, _: Analysis) -> bool:
