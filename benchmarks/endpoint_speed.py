@@ -1,13 +1,13 @@
 """How near the endpoint adapter comes to what a server's latency allows, with 200 questions in flight.
 
-    python benchmarks/endpoint_speed.py [--repeats 5] [--bare-only]
+    python benchmarks/endpoint_speed.py [--repeats 5]
 
 A server in a process of its own answers every completion with echoed log-probabilities after a fixed latency; its
-answers are made before the clock starts. Asked are log-likelihoods of a text of about 100 characters, one token per character, by
-the adapter (`loglikelihood`: bodies, retries, strict reading, keys, answers) and by a bare aiohttp loop that posts the
-same bodies from 200 workers and reads the JSON. Ideal is 200 / latency. Both run in turn, so that a busy machine is busy
-for both; the ratio is the median over the pairs. `run` is the whole engine: the same questions asked by `saltus.run`
-into a store on disk, its own work included.
+answers are made before the clock starts. Asked are log-likelihoods of texts of about 100 characters, one token per
+character, by the adapter (`loglikelihood`: bodies, retries, strict reading, keys, answers) and by a bare aiohttp loop
+that posts the same bodies from 200 workers and reads the JSON. Ideal is 200 / latency. Both run in turn, so that a busy
+machine is busy for both; the ratio is the median over the pairs. `run` is the whole engine: the same questions asked by
+`saltus.run` into a store on disk, with opening, probe and its own work.
 Bars: 90 % of the ideal rate at 1 s, 80 % of the bare loop at 50 ms.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import statistics
@@ -47,7 +48,8 @@ class Server(asyncio.Protocol):
         self.held += data
         while b"\r\n\r\n" in self.held:
             head, _, rest = self.held.partition(b"\r\n\r\n")
-            size = next(int(x[15:]) for x in head.lower().split(b"\r\n") if x.startswith(b"content-length"))  # fmt: skip
+            lines = head.lower().split(b"\r\n")
+            size = next(int(x[15:]) for x in lines if x.startswith(b"content-length"))
             if len(rest) < size:
                 return
             body, self.held = rest[:size], rest[size:]
@@ -95,14 +97,14 @@ def serve(latency: float, bodies: list[bytes], told: Any) -> None:
 
 
 def requests(n: int) -> list[Request]:
+    text = (
+        "Question {}: what follows the number {} when one counts by ones, as children do? Answer:"
+    )
+    numbers = [i * 7919 % 10007 for i in range(n)]
     return [
-        Request(
-            kind="loglikelihood",
-            prompt=f"Question {i}: what follows the number {i * 7919 % 10007} when one counts by ones, as children do? Answer:",
-            continuation=f" {i * 7919 % 10007 + 1}",
-        )
-        for i in range(n)
-    ]  # fmt: skip
+        Request(kind="loglikelihood", prompt=text.format(i, x), continuation=f" {x + 1}")
+        for i, x in enumerate(numbers)
+    ]
 
 
 def ours(model: ServerModel, encoded: list[Request]) -> float:
@@ -183,7 +185,8 @@ def measured(latency: float, n: int, repeats: int) -> dict[str, float]:
     process.start()
     url = f"http://127.0.0.1:{ears.recv()}/v1"
     try:
-        with opened(url) as model:
+        with contextlib.closing(opened(url)) as model:
+            assert "loglikelihood" in model.offers, model.lacks
             encoded = [model.encode(r) for r in asked]
             pairs = [(ours(model, encoded), bare(url, bodies)) for _ in range(repeats)]
         whole = engine(url, n)
@@ -199,21 +202,10 @@ def measured(latency: float, n: int, repeats: int) -> dict[str, float]:
     }  # fmt: skip
 
 
-class opened:  # noqa: N801 — reads as a word in `with`
-    """The adapter's model at an address."""
-
-    def __init__(self, url: str) -> None:
-        entry = SeriesEntry(
-            scheme="openai", source=f"{url}#tiny", options={"concurrency": IN_FLIGHT}
-        )
-        self.model = adapter.open(adapter.series(entry, ASK, Path())[0], ASK)
-
-    def __enter__(self) -> Any:
-        assert "loglikelihood" in self.model.offers, self.model.describe()["lacks"]
-        return self.model
-
-    def __exit__(self, *_: Any) -> None:
-        self.model.close()
+def opened(url: str) -> ServerModel:
+    options = {"concurrency": IN_FLIGHT}
+    entry = SeriesEntry(scheme="openai", source=f"{url}#tiny", options=options)
+    return ServerModel(adapter.series(entry, ASK, Path())[0], ASK)
 
 
 def rows(repeats: int) -> Iterator[dict[str, float]]:
