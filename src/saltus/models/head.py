@@ -13,6 +13,8 @@ import torch
 
 PIECE = 2**18
 """Logits (rows × columns) whose exponentials are held at once: 1 MB in fp32."""
+NARROW = 4096
+"""Columns up to which ranks are counted for many tokens at once."""
 
 
 def vocabulary(net: Any) -> int:
@@ -50,6 +52,11 @@ def _logsumexp(logits: torch.Tensor) -> torch.Tensor:
 def _ranks(
     logits: torch.Tensor, chosen: torch.Tensor, tokens: torch.Tensor, rows: torch.Tensor
 ) -> torch.Tensor:
+    """Small vocabularies at once; large ones a row at a time, so that nothing of their size is made anew."""
+    if logits.shape[1] <= NARROW:
+        values, own = logits[rows], chosen[:, None]
+        earlier = torch.arange(logits.shape[1], device=logits.device) < tokens[:, None]
+        return ((values > own) | ((values == own) & earlier)).sum(-1)
     ranks = torch.zeros_like(tokens)
     for i, (row, token) in enumerate(zip(rows.tolist(), tokens.tolist(), strict=True)):
         values, own = logits[row], chosen[i]

@@ -26,6 +26,8 @@ from saltus.models.trie import Chunk, Stream, build, first
 
 NAME = "saltus_trie"
 """What the attention is registered as."""
+MOST_ROWS = 2048
+"""Hidden states after which the head runs, even if more would fit: answers should not wait for long."""
 
 Spine = list[tuple[torch.Tensor, torch.Tensor]]
 
@@ -139,20 +141,53 @@ def _attention(
 
 
 @contextlib.contextmanager
-def _ours(net: Any) -> Iterator[None]:
-    """The network with its attention replaced."""
-    from transformers.modeling_utils import AttentionInterface
-
-    AttentionInterface.register(NAME, _attention)
-    configs = {id(m.config): m.config for m in net.modules() if hasattr(m, "config")}
-    before = {key: config._attn_implementation for key, config in configs.items()}
-    for config in configs.values():
+def _ours(configs: Sequence[Any]) -> Iterator[None]:
+    """The attention replaced in every network that reads one of these configs."""
+    before = [config._attn_implementation for config in configs]
+    for config in configs:
         config._attn_implementation = NAME
     try:
         yield
     finally:
-        for key, config in configs.items():
-            config._attn_implementation = before[key]
+        for config, name in zip(configs, before, strict=True):
+            config._attn_implementation = name
+
+
+class Reader:
+    """Puts chunks through the body of a network. Raises Unpackable for one that takes no positions."""
+
+    def __init__(self, net: Any) -> None:
+        from transformers.modeling_utils import AttentionInterface
+
+        AttentionInterface.register(NAME, _attention)
+        self.net, self.body = net, net.base_model
+        self.configs = list(
+            {id(m.config): m.config for m in net.modules() if hasattr(m, "config")}.values()
+        )
+        taken = inspect.signature(self.body.forward).parameters
+        if "position_ids" not in taken:
+            raise Unpackable("it takes no positions")
+        self.fixed = {"use_cache": False} if "use_cache" in taken else {}
+
+    def read(self, chunk: Chunk, spine: Spine) -> tuple[torch.Tensor, Spine]:
+        """Hidden states [tokens, width] before the head, and the key/values the next chunk needs."""
+        device, stream = self.net.device, chunk.stream
+        running = _Pass(
+            chunk, spine, self.net.dtype, device, torch.from_numpy(chunk.kept()).to(device)
+        )
+        ids, depth = (
+            torch.from_numpy(x[chunk.start : chunk.stop])[None].to(device)
+            for x in (stream.ids, stream.depth)
+        )
+        token = _RUNNING.set(running)
+        try:
+            with _ours(self.configs), torch.inference_mode():
+                hidden = self.body(input_ids=ids, position_ids=depth, **self.fixed)[0]
+        finally:
+            _RUNNING.reset(token)
+        if not running.layers or hidden.shape[:2] != (1, len(chunk)):
+            raise Unpackable("its attention cannot be replaced")
+        return hidden[0], running.left
 
 
 def score(
@@ -163,17 +198,15 @@ def score(
     budget: told how many tokens the last forward pass read and in how many seconds (0, 0.0 before the first), says
     how many the next one shall read. Raises Unpackable for a network that takes no positions.
     """
-    if "position_ids" not in inspect.signature(net.base_model.forward).parameters:
-        raise Unpackable("it takes no positions")
-    stream = build(rows)
-    wanted = _Wanted(stream, Head(net), max(1, head_cells // vocabulary(net)))
+    reader, stream = Reader(net), build(rows)
+    wanted = _Wanted(stream, Head(net), max(1, min(MOST_ROWS, head_cells // vocabulary(net))))
     chunk, spine = first(stream, budget(0, 0.0)), Spine()
     began, told = time.perf_counter(), 0
     while len(chunk):
+        start = time.perf_counter()
+        hidden, spine = reader.read(chunk, spine)
+        tokens = budget(len(chunk), time.perf_counter() - start)
         with torch.inference_mode():
-            start = time.perf_counter()
-            hidden, spine = read(net, chunk, spine)
-            tokens = budget(len(chunk), time.perf_counter() - start)
             wanted.collect(chunk, hidden)
             wanted.settle(to_the_end=chunk.stop == len(stream))
         done = wanted.complete()
@@ -185,31 +218,6 @@ def score(
         if done > told:
             began, told = time.perf_counter(), done
         chunk = chunk.after(tokens)
-
-
-def read(net: Any, chunk: Chunk, spine: Spine) -> tuple[torch.Tensor, Spine]:
-    """Hidden states [tokens, width] before the head, and the key/values the next chunk needs."""
-    kept = torch.from_numpy(chunk.kept()).to(net.device)
-    running = _Pass(chunk, spine, net.dtype, net.device, kept)
-    stream = chunk.stream
-    ids, depth = (
-        torch.from_numpy(x[chunk.start : chunk.stop])[None] for x in (stream.ids, stream.depth)
-    )
-    arguments: dict[str, Any] = {
-        "input_ids": ids.to(net.device),
-        "position_ids": depth.to(net.device),
-    }
-    if "use_cache" in inspect.signature(net.base_model.forward).parameters:
-        arguments["use_cache"] = False
-    token = _RUNNING.set(running)
-    try:
-        with _ours(net):
-            hidden = net.base_model(**arguments)[0]
-    finally:
-        _RUNNING.reset(token)
-    if not running.layers or hidden.shape[:2] != (1, len(chunk)):
-        raise Unpackable("its attention cannot be replaced")
-    return hidden[0], running.left
 
 
 class _Wanted:

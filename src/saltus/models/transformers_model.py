@@ -171,7 +171,7 @@ class TransformersModel:
 
         self.checkpoint.fetch()
         net = read_weights(self.folder, self.ask, pickled=not self.checkpoint.weight_files)
-        engine = Engine(net, Limits(self.window, self.ask.batch_tokens, 1024))
+        engine = Engine(net, Limits(self.window, self.ask.batch_tokens, self.ask.memory_mb))
         if engine.noise > TOLERANCE[self.ask.dtype]:
             raise ModelError(
                 f"{self.folder}: batched scores differ from single ones by {engine.noise:.2g} nats "
@@ -186,8 +186,8 @@ class TransformersModel:
             yield from work
         except (RuntimeError, MemoryError, IndexError) as error:
             raise ModelError(
-                f"{self.folder}: the network failed: {error}; if memory ran out, lower `ask: {{batch_tokens: "
-                f"{self.ask.batch_tokens}}}`"
+                f"{self.folder}: the network failed: {error}; if memory ran out, lower `ask: {{memory_mb: "
+                f"{self.ask.memory_mb}}}`"
             ) from error
 
     def _unaskable(self, request: Request) -> str | None:

@@ -162,8 +162,10 @@ class Chunk:
         """Blocks padded to one shape: queries by repeating the last one, keys by what the mask hides."""
         end, depth = self.stream.end, self.stream.depth
         n, m = max(len(b.queries) for b in blocks), max(len(b.keys) for b in blocks)
-        q = np.stack([np.pad(b.queries, (0, n - len(b.queries)), mode="edge") for b in blocks])
-        k = np.stack([np.pad(b.keys, (0, m - len(b.keys)), constant_values=-1) for b in blocks])
+        q = np.stack([b.queries[np.minimum(np.arange(n), len(b.queries) - 1)] for b in blocks])
+        k = np.full((len(blocks), m), -1)
+        for row, block in zip(k, blocks, strict=True):
+            row[: len(block.keys)] = block.keys
         q_, k_ = q[:, :, None], k[:, None, :]
         seen = (k_ >= 0) & (k_ <= q_) & (q_ < end[k_])
         if window is not None:
