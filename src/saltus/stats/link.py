@@ -1,14 +1,15 @@
 """Can the soft twin predict the hard score's jump, without having seen the point it predicts?
 
-The hard score is fitted as a monotone function of the soft one (the same forms as along x: the pᴸ law is among
+The hard score is fitted as a monotone function of the soft one's fitted curve (the same forms as along x: the pᴸ law is among
 them), each point being left out in turn; the left-out points from the last before the jump to the first after it must lie in
-their prediction intervals together (Bonferroni). Known limit: a soft score that barely moves while the hard one
-jumps gives wide intervals at the jump, so an explanation needs a soft rise of its own; the caller asks for that.
+their prediction intervals together (Bonferroni). A soft score that stands still while the hard one jumps would fit
+any link within its noise, so it must also rise across the jump. Known limit: a threshold in the soft score
+explains every jump that a moving soft score passes; whether the threshold is the metric's or the model's is not asked.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import stdtrit
@@ -21,6 +22,10 @@ from saltus.stats.series import Series, pick
 
 OUTSIDE = 0.01
 """Chance that a point of a jump that the soft twin does explain lies outside all the same, over the whole jump."""
+MOVES = 2.0
+"""Standard errors that a soft score must rise across the jump to explain it."""
+LENT = 3.0
+"""Neighbours that lend a fitted soft value their strength: its error variance is that of one point divided by this."""
 MISFIT = 9.0
 """Most that the link's misfit at the other points may widen the interval (variance)."""
 OFFSETS = np.linspace(-2, 2, 9)
@@ -44,9 +49,17 @@ class Link:
 
 
 def link(
-    hard: Series, soft: Series, cell: Cells, noise: tuple[Floats, Floats], soft_noise: Floats, asked: Bools
-) -> Link:  # fmt: skip
-    """Judge the curves `asked` about whose channels share their points; others get covers False and NaN."""
+    hard: Series,
+    soft: Series,
+    smooth: Floats,
+    cell: Cells,
+    noise: tuple[Floats, Floats, Floats],
+    asked: Bools,
+) -> Link:
+    """Judge the curves `asked` about whose channels share their points; others get covers False and NaN.
+
+    smooth (C, S, P): the soft score's fitted curve. noise: dispersion and degrees of freedom of hard, dispersion of soft.
+    """
     c = len(hard.y)
     both = hard.ok & soft.ok & (hard.source == soft.source)
     jump = _jump_points(cell, both)
@@ -54,14 +67,35 @@ def link(
     worst, made, limit = np.full(c, np.nan), np.full(c, np.nan), np.full(c, np.nan)
     rows = np.flatnonzero(able)
     if len(rows):
-        part = (pick(hard, rows), pick(soft, rows), both[rows], jump[rows])
-        own = (noise[0][rows], noise[1][rows], soft_noise[rows])
-        worst[rows], made[rows], limit[rows] = _ask(*part, own)
+        fitted = replace(pick(soft, rows), y=smooth[rows], var=soft.var[rows] / LENT)
+        dispersion, freedom, soft_dispersion = (v[rows] for v in noise)
+        worst[rows], made[rows], limit[rows] = _ask(
+            pick(hard, rows), fitted, both[rows], jump[rows], (dispersion, freedom, soft_dispersion)
+        )
     with np.errstate(invalid="ignore"):
-        covers = able & (worst <= limit)
+        covers = able & (worst <= limit) & (_moves(soft, cell, both, noise[2]) > MOVES)
     return Link(
         covers=covers, worst=worst, limit=limit, share=made, rank=_rank(hard.y, soft.y, both)
     )
+
+
+def _moves(soft: Series, cell: Cells, both: Bools, dispersion: Floats) -> Floats:
+    """Standard errors by which the soft score rose across the jump: three points before against three after, seeds pooled."""
+    c, s, p = both.shape
+    order = np.arange(p)
+    start, arrive = cell.start.reshape(c, s, 1), cell.arrive.reshape(c, s, 1)
+    sides = [
+        both & (order <= start) & (order > start - 3),
+        both & (order >= arrive) & (order < arrive + 3),
+    ]
+    counts = [np.maximum(side.sum(axis=2), 1) for side in sides]
+    low, high = (np.where(a, soft.y, 0).sum(axis=2) / n for a, n in zip(sides, counts, strict=True))
+    var = sum(
+        np.where(a, soft.var, 0).sum(axis=2) / n**2 for a, n in zip(sides, counts, strict=True)
+    )
+    asked = sides[0].any(axis=2) & sides[1].any(axis=2)
+    z = np.where(asked, (high - low) / np.sqrt(var * dispersion[:, None] + 1e-30), 0.0)
+    return z.sum(axis=1) / np.sqrt(np.maximum(asked.sum(axis=1), 1))
 
 
 def _ask(

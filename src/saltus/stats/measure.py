@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from saltus.records import Analysis
+from saltus.stats import grid
 from saltus.stats.batch import Bools, Channel, CurveBatch, Floats
-from saltus.stats.fit import Fit
+from saltus.stats.fit import Fit, curve
 from saltus.stats.link import Link, link
 from saltus.stats.presence import Floors, Presence, floors, presence
 from saltus.stats.seeds import Seeds, seeds
@@ -99,8 +100,11 @@ def measure(
     found = presence(curves.hard, prepared.hard, floor, noise)
     if known is None:
         leaps = np.isin(hard.shape.code, (JUMP, UNKNOWN))
-        noises = (hard.shape.dispersion, hard.shape.freedom), soft.shape.dispersion
-        linked = link(prepared.hard, prepared.soft, hard.shape.cell, *noises, leaps)
+        noises = (hard.shape.dispersion, hard.shape.freedom, soft.shape.dispersion)
+        s = prepared.soft
+        flat = s.u.reshape(-1, s.u.shape[2])
+        smooth = curve(soft.fit.coefficients, soft.fit.node, flat, grid.FINE).reshape(s.y.shape)
+        linked = link(prepared.hard, s, smooth, hard.shape.cell, noises, leaps)
     else:
         linked = known.link
     return Measures(

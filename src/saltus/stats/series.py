@@ -188,11 +188,9 @@ def merged(series: Series) -> Series:
     order = np.argsort(~ok, axis=2, kind="stable")
     front = np.take_along_axis(ok, order, axis=2)
     moved = {k: np.take_along_axis(np.where(ok, v, 0), order, axis=2) for k, v in out.items()}
-    size = max(int(front.sum(axis=2).max(initial=0)), 2)
     return Series(
-        u=moved["u"][..., :size], y=moved["y"][..., :size], n=moved["n"][..., :size],
-        var=np.where(front, moved["var"], 1.0)[..., :size], ok=front[..., :size], known=series.known,
-        source=np.take_along_axis(source, order, axis=2)[..., :size],
+        u=moved["u"], y=moved["y"], n=moved["n"], var=np.where(front, moved["var"], 1.0), ok=front,
+        known=series.known, source=np.take_along_axis(source, order, axis=2),
     )  # fmt: skip
 
 
