@@ -1,7 +1,7 @@
 """`saltus demo`: the main job on real trained networks, from nothing to a report.
 
-The study it runs is an ordinary document, `studies/demo.yaml` in this package; it is copied to the output folder and
-runs there like anybody's. Its networks are trained first, two at a time, and cached for the next time.
+The study it runs is an ordinary document, `studies/demo.yaml` in this package; it is copied to the output folder, locked
+and run there like anybody's. Its networks are trained first, two at a time, and cached for the next time.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from pathlib import Path
 
 from saltus import study as studies
 from saltus.errors import UserError
+from saltus.lock import read_lock, write_lock
 from saltus.models.zoo import WORKERS, shown
+from saltus.running import open_store
 from saltus.zoo.cache import train_all
 
 
 def prepare(out: Path, *, show: bool = True) -> Path:
-    """Writes the study to `out/demo.yaml`, trains what its series lack, and returns the document's path.
+    """Writes the study to `out/demo.yaml`, locks it, trains what its series lack, and returns the document's path.
 
     Raises UserError where the folder cannot be written or torch is missing.
     """
@@ -30,7 +32,12 @@ def prepare(out: Path, *, show: bool = True) -> Path:
         raise UserError(
             f"cannot write there: {error}", where=str(out), do="saltus demo --out FOLDER"
         ) from error
-    names = [e.source for e in studies.loads(text, base=out).entries() if e.scheme == "zoo"]
+    study = studies.load(document)
+    if (
+        read_lock(document) is None
+    ):  # an older lock stays: what was changed since is said when asking
+        write_lock(study, document, open_store(document).answers_count())
+    names = [e.source for e in study.entries() if e.scheme == "zoo"]
     with shown() if show else nullcontext() as tell:
         # All at once rather than series by series, so that no core waits.
         train_all(names, workers=WORKERS, progress=tell)

@@ -318,10 +318,15 @@ def _zero(view: View) -> pl.DataFrame:
 
 
 def _floor(view: View) -> pl.DataFrame:
-    """An empirical floor away from 1/k: the nominal one would see emergence, or miss it."""
+    """Untrained models away from 1/k: the nominal floor would see emergence, or miss it.
+
+    A floor that a task computed is away from 1/k by design and no fault.
+    """
     hard = view.batch.hard
+    untrained = np.array([key.floor_source == "untrained points" for key in view.batch.keys])
     off = np.abs(hard.floor - hard.nominal_floor)
-    hit = np.flatnonzero(np.nan_to_num(off) > np.fmax(0.02, 3 * np.nan_to_num(hard.floor_stderr)))
+    large = np.nan_to_num(off) > np.fmax(0.02, 3 * np.nan_to_num(hard.floor_stderr))
+    hit = np.flatnonzero(large & untrained)
     why = [
         f"untrained score {hard.floor[c]:.3f}, nominal chance {hard.nominal_floor[c]:.3f}"
         for c in hit

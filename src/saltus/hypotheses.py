@@ -13,6 +13,7 @@ import numpy as np
 from saltus.records import Finding
 from saltus.report.context import Hypothesis as Registered
 from saltus.report.context import Outcome
+from saltus.report.numbers import span
 from saltus.stats.batch import CurveBatch
 from saltus.study import Hypothesis
 
@@ -111,10 +112,8 @@ def _onset_outcome(finding: Finding, fall: Interval | None, why: str) -> tuple[O
     if fall is None or finding.onset_low is None or finding.onset_high is None:
         return "undecided", f"{why}; no training loss, or no onset interval, to compare"
     together = finding.onset_low <= fall[1] and fall[0] <= finding.onset_high
-    place = (
-        f"onset {finding.onset_low:.3g}–{finding.onset_high:.3g}, "
-        f"loss falls {fall[0]:.3g}–{fall[1]:.3g} {finding.axis}"
-    )
+    onset = span(finding.onset_low, finding.onset_high, finding.axis)
+    place = f"onset {onset}, the loss falls {span(*fall, finding.axis)} {finding.axis}"
     return ("kept" if together else "refuted"), f"{why}; {place}"
 
 

@@ -105,10 +105,9 @@ def _mistakes(judged: Sequence[Finding]) -> str:
     leaps = [f for f in judged if f.verdict in LEAPS]
     rates = [f.false_alarm_rate for f in leaps if f.false_alarm_rate is not None]
     if rates:
-        share = percent(max(rates))
-        return (
-            f"about {share} of curves like these that do not leap would be said to leap by mistake"
-        )
+        rate = max(rates)
+        share = f"about {percent(rate)}" if rate >= 0.01 else f"fewer than {percent(0.01)}"
+        return f"{share} of curves like these that do not leap would be said to leap by mistake"
     if leaps:
         return "how often this procedure sees a leap where there is none is not known at this size"
     return ""
