@@ -1,7 +1,7 @@
 """`saltus demo`: the main job on real trained networks, from nothing to a report.
 
-The study it runs is an ordinary document, `studies/demo.yaml` in this package; it is copied to the output folder, locked
-and run there like anybody's. Its networks are trained first, two at a time, and cached for the next time.
+The study it runs is an ordinary document, `studies/demo.yaml` in this package; it is copied to the output folder,
+locked and run there like anybody's. Its networks are trained first, two at a time, and cached for the next time.
 """
 
 from __future__ import annotations
