@@ -32,9 +32,13 @@ def analysed(result: Analysed, done: RunReport | None = None) -> Iterator[Render
     if result.context.hypotheses:
         yield _hypotheses(result)
     left = result.inputs.get("left_out", {})
-    if left and result.context.inputs:  # of published results; a study's own table has no strangers in it
+    if (
+        left and result.context.inputs
+    ):  # of published results; a study's own table has no strangers in it
         total, first = sum(left.values()), max(left, key=lambda why: left[why])
-        yield Text(f"{total:,} rows are in no curve, most because: {first}. inputs.json has all.", "dim")
+        yield Text(
+            f"Rows in no curve: {total:,}, most because: {first}. inputs.json has all.", "dim"
+        )
     for failure in result.context.failures:
         yield Text(
             f"Failed: {failure.model}, {failure.task}: {failure.reason} ({failure.count:,} times). "

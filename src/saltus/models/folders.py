@@ -238,7 +238,9 @@ def _nothing(entry: SeriesEntry, base: Path, root: Path) -> UserError:
     if not root.is_dir():
         beside = sorted(p.name for p in missing.parent.iterdir() if p.is_dir())
         near = difflib.get_close_matches(missing.name, beside, n=1, cutoff=0.5)
-        hint = f"did you mean `{missing.parent / near[0]}`?" if near else _list(beside)
+        hint = f"did you mean `{missing.parent / near[0]}`?" if near else f"one of: {_list(beside)}"
+        if not beside:
+            hint = f"a folder in {missing.parent}, which holds none"
         return UserError(
             f"there is no folder {missing}", where=where, wanted=hint,
             do="mend the path; relative paths start at the study's folder",
