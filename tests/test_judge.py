@@ -1,4 +1,4 @@
-"""The whole instrument on curves of known truth: the right word, nothing missing, and nothing that should not matter."""
+"""The whole instrument on curves of known truth: the right word, nothing missing, nothing that should not matter."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import Curve, batch, flat, logistic
 
+from planted import Curve, batch, flat, logistic
 from saltus.finding_schema import check_reasons
 from saltus.findings import dump_finding
 from saltus.judge import judge

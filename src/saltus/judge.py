@@ -1,9 +1,10 @@
 """From curves to findings: per curve (batched), over the family, decide, and say so in full.
 
-`judge` is the whole instrument behind one call. Stages: measure every curve; bootstrap; multiplicity over the family; onsets that
-coincide over tasks; facts; `verdict.decide`; guards, by judging again without the suspected points; weights of the
-words over resamples; axes compared. Curves of equal shape are computed together and every curve sees noise that depends only on
-its own shape, so neither order nor company changes a finding, except through multiplicity and clustering.
+`judge` is the whole instrument behind one call. Stages: measure every curve; bootstrap; multiplicity over the
+family; onsets that coincide over tasks; facts; `verdict.decide`; guards, by judging again without the suspected
+points; weights of the words over resamples; axes compared. Curves of equal shape are computed together and
+every curve sees noise that depends only on its own shape, so neither order nor company changes a finding,
+except through multiplicity and clustering.
 Known limit: resamples reuse the family's thresholds and scopes instead of recomputing them.
 """
 
@@ -142,7 +143,7 @@ def _each(work, parts: Sequence[object]) -> list:  # type: ignore[no-untyped-def
 def _parts(batch: CurveBatch, analysis: Analysis, seed: int) -> list[Part]:
     """Curves grouped by seeds and points actually there, cut to that size, in pieces."""
     sizes: dict[tuple[int, int], list[int]] = defaultdict(list)
-    live = batch.seen.any(axis=2)
+    live = np.asarray(batch.seen.any(axis=2))
     seeds = batch.shape[1] - np.argmax(live[:, ::-1], axis=1)
     seeds = np.where(live.any(axis=1), seeds, 1)
     points = np.maximum(batch.seen.sum(axis=2).max(axis=1), 2)
@@ -248,7 +249,7 @@ def _scopes(
 def _guards(
     batch: CurveBatch, parts: Sequence[Part], gates: Gates, scope: Sequence[str], analysis: Analysis, seed: int
 ) -> list[tuple[Integrity, tuple[Guard, ...]]]:  # fmt: skip
-    """Integrity and guards of every curve: suspected points count only if the verdict or the onset changes without them."""
+    """Integrity and guards of every curve: suspects count only if verdict or onset changes without them."""
     out: list[tuple[Integrity, tuple[Guard, ...]]] = [("ok", ())] * len(batch)
     again = [(i, s) for i, several in enumerate(batch.suspects) for s in range(len(several))]
     if not again:
@@ -321,7 +322,7 @@ def _integrity(
                 why=suspect.why,
                 points=_names(batch, i, suspect.mask),
                 changes=changes,
-            )  # fmt: skip
+            )
         )
     integrity: tuple[Integrity, ...] = ("ok", "suspect", "defective")
     return integrity[worst], tuple(guards)

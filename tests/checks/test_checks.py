@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import batch, flat, logistic
 
+from planted import batch, flat, logistic
 from saltus import plugins
 from saltus.checks.base import Check
 from saltus.checks.legacy import linearity

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import batch, flat, logistic
 
+from planted import batch, flat, logistic
 from saltus.records import Analysis
 from saltus.stats import grid
 from saltus.stats.fit import Bounds, curve, fit, fit_draws, refit

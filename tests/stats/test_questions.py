@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import batch, flat, logistic
 
+from planted import batch, flat, logistic
 from saltus.records import Analysis
 from saltus.stats.batch import CurveBatch, CurveKey
 from saltus.stats.bootstrap import sharp_p

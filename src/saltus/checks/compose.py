@@ -120,7 +120,7 @@ def _points(j: Judged, i: int) -> int:
 def _numbers(j: Judged, i: int, reasons: dict[str, str]) -> dict[str, Any]:
     m = j.measures
     n = m.hard.series.n[i][m.hard.series.ok[i]]
-    items = int(round(float(np.nanmedian(n)))) if np.isfinite(n).any() else None
+    items = round(float(np.nanmedian(n))) if np.isfinite(n).any() else None
     values: dict[str, Any] = {
         "floor": number(m.floor.value[i]), "n_items": items,
         "dispersion": number(m.hard.shape.dispersion[i]) if m.hard.series.known[i] else None,

@@ -23,8 +23,10 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     return (
         Evidence(
             name="twin", question=QUESTION, value=share, unit="share of the rise", passed=covers, code=CODE,
-            why=f"with each point left out, the soft score makes {text(share, 2)} of the hard score's rise; the rise is {inside} "
-            f"the prediction interval (largest miss {text(worst, 2)} standard errors, {text(number(m.link.limit[i]), 2)} allowed)",
+            why=f"with each point left out, the soft score makes {text(share, 2)} of the hard score's rise; "
+            f"the rise is {inside} the prediction interval (largest miss {text(worst, 2)} standard errors, "
+            f"{text(number(m.link.limit[i]), 2)} allowed); the soft score itself rises across it by "
+            f"{text(number(m.link.moves[i]), 2)} standard errors",
             detail={"worst": worst, "rank_correlation": number(m.link.rank[i])},
         ),
     )  # fmt: skip

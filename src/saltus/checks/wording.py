@@ -39,7 +39,8 @@ def caveats(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:
         out.append("The soft score falls or turns somewhere: see its chart.")
     if m.hard.shape.dispersion[i] > 3 and m.hard.series.known[i]:
         out.append(
-            f"Scatter is {text(float(m.hard.shape.dispersion[i]), 2)} times what {_items(m, i)} items allow; intervals allow for it."
+            f"Scatter is {text(float(m.hard.shape.dispersion[i]), 2)} times what {_items(m, i)} items allow; "
+            "intervals allow for it."
         )
     if facts.presence == "present" and facts.shape_hard == "flat":
         out.append(
@@ -58,7 +59,8 @@ def _not_replicated(facts: Facts, share: float) -> str:
         return "At least one seed rises gradually or not at all: the leap is not replicated."
     if facts.onsets_together is False:
         return "The seeds leap at different places: the leap is not replicated at one onset."
-    return f"{facts.n_sharp} of {facts.n_seeds} seeds are sharp by themselves; {share:.0%} are needed to call it replicated."
+    needed = f"{share:.0%} are needed to call it replicated"
+    return f"{facts.n_sharp} of {facts.n_seeds} seeds are sharp by themselves; {needed}."
 
 
 def next_data(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:
@@ -75,13 +77,15 @@ def next_data(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:
         if mde is not None and items:
             need = items * (mde / a.max_mde) ** 2
             out.append(
-                f"About {np.ceil(need):.0f} items instead of {items:.0f}: the smallest effect found now is {text(mde, 2)}."
+                f"About {np.ceil(need):.0f} items instead of {items:.0f}: "
+                f"the smallest effect found now is {text(mde, 2)}."
             )
         else:
             out.append("A floor: an untrained model, or the score of the best trivial guesser.")
     if facts.lone_point and verdict == "unresolved":
         out.append(
-            "At least two points beyond the one that is off the floor, and a point between it and the last one at the floor."
+            "At least two points beyond the one that is off the floor, "
+            "and a point between it and the last one at the floor."
         )
     if verdict == "unresolved" and facts.presence == "present" and not facts.lone_point:
         out += _for_shape(j, i, facts)
@@ -109,8 +113,8 @@ def _for_shape(j: Judged, i: int, facts: Facts) -> list[str]:
         limit = float(m.limits.narrow[i]) * span
         if np.isfinite(high) and high > limit:
             out.append(
-                f"Points between the last one before and the first one after the rise, {text(limit / 3, 2)} {unit} apart or closer: "
-                f"its width is somewhere between {text(low, 2)} and {text(high, 2)} {unit}."
+                f"Points between the last one before and the first one after the rise, {text(limit / 3, 2)} "
+                f"{unit} apart or closer: its width is somewhere between {text(low, 2)} and {text(high, 2)} {unit}."
             )
     if facts.shape_hard == "jump" and facts.predicted != "no":
         out.append(

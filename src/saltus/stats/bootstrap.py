@@ -1,11 +1,12 @@
-"""How often would the best smooth curve look this sharp? A parametric bootstrap, stopped early where the answer is clear.
+"""How often would the best smooth curve look this sharp? A parametric bootstrap, stopped early on clear answers.
 
-Statistic: what the best jump gains over the best smooth curve, summed over seeds, per residual variance of the best curve
-of all; where few points are left over, that variance leans on the dispersion estimated from the data. Null: the best smooth fit of that very curve (drifts,
-wide rises of every form, the shapes of pᴸ and of the 4-parameter logistic among them) with errors of the working variances.
-Draws come in rounds; a curve stops when `ENOUGH` of them exceeded it (Besag & Clifford 1991), and a generalised
-Pareto tail replaces counts too small to trust (Knijnenburg et al. 2009), or nothing could survive multiplicity.
-All curves see the same standard draws, so their order cannot matter.
+Statistic: what the best jump gains over the best smooth curve, summed over seeds, per residual variance of the
+best curve of all; where few points are left over, that variance leans on the dispersion estimated from the
+data. Null: the best smooth fit of that very curve (drifts, wide rises of every form, the shapes of pᴸ and of
+the 4-parameter logistic among them) with errors of the working variances. Draws come in rounds; a curve stops
+when `ENOUGH` of them exceeded it (Besag & Clifford 1991), and a generalised Pareto tail replaces counts too
+small to trust (Knijnenburg et al. 2009), or nothing could survive multiplicity. All curves see the same
+standard draws, so their order cannot matter.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def sharp_p(
 ) -> tuple[Floats, np.ndarray]:  # fmt: skip
     """(C,) p-value of the jump against the best smooth curve, and the draws spent."""
     c, s, p_count = series.y.shape
-    flat = [a.reshape(c * s, p_count) for a in (series.y, series.weight, series.u)]
-    null = curve(refit(*flat, fitted.wide_node, grid.FINE), fitted.wide_node, flat[2], grid.FINE)
+    y, w, u = (a.reshape(c * s, p_count) for a in (series.y, series.weight, series.u))
+    null = curve(refit(y, w, u, fitted.wide_node, grid.FINE), fitted.wide_node, u, grid.FINE)
     null = null.reshape(series.y.shape)
     observed = _statistic(series, series.y[:, None], dispersion, limit, analysis)[:, 0]
     p, spent = np.ones(c), np.zeros(c, dtype=int)

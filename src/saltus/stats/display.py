@@ -1,7 +1,8 @@
 """What a chart of one finding needs, as plain numbers: points, fits, floor, forecast.
 
-Layout: {"log", "seeds": [{"label", "hard": [{x, value, low, high}], "soft": …}], "floor": {channel: {value, low, high, nominal}},
-"fit": {channel: [[x, y]]}, "smoothest": …, "forecast": {channel, x, low, high}}; x in raw units of the axis.
+Layout: {"log", "seeds": [{"label", "hard": [{x, value, low, high}], "soft": …}], "floor": {channel: {value, low,
+high, nominal}}, "fit": {channel: [[x, y]]}, "smoothest": …, "forecast": {channel, x, low, high}}; x in
+raw units of the axis.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ def _fitted(c: ChannelMeasures) -> Floats:
 def _smoothest(c: ChannelMeasures) -> Floats:
     s = c.series
     node = c.shape.admissible_node.ravel()
-    flat = [a.reshape(-1, s.y.shape[2]) for a in (s.y, s.weight, s.u)]
-    return _over_seeds(c, refit(*flat, node, grid.FINE), node)
+    y, w, u = (a.reshape(-1, s.y.shape[2]) for a in (s.y, s.weight, s.u))
+    return _over_seeds(c, refit(y, w, u, node, grid.FINE), node)
 
 
 def _over_seeds(c: ChannelMeasures, coefficients: Floats, node: np.ndarray) -> Floats:

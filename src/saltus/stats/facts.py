@@ -1,12 +1,13 @@
 """From measurements to the facts that a verdict is looked up from, one array operation per fact.
 
-Family-wide decisions come in from outside: which curves are `present` and whose jump is `significant` after multiplicity,
-what integrity and scope are. So resamples reuse the family's thresholds.
+Family-wide decisions come in from outside: which curves are `present` and whose jump is `significant` after
+multiplicity, what integrity and scope are. So resamples reuse the family's thresholds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +16,9 @@ from saltus.stats.batch import Bools, Floats
 from saltus.stats.measure import Measures
 from saltus.stats.shape import FALLING, FLAT, GRADUAL, JUMP, NON_MONOTONE, SHAPES, UNKNOWN, Shape
 
-PRESENCE = ("absent", "below_floor", "present", "unknown")
-TWIN = ("agrees", "explains", "contradicts", "missing")
-PREDICTED = ("yes", "no", "unknown")
+PRESENCE: tuple[Any, ...] = ("absent", "below_floor", "present", "unknown")
+TWIN: tuple[Any, ...] = ("agrees", "explains", "contradicts", "missing")
+PREDICTED: tuple[Any, ...] = ("yes", "no", "unknown")
 PRESENT = PRESENCE.index("present")
 TURNS = (FALLING, NON_MONOTONE)
 """What never leaves its floor does not turn: wanderings at the floor are flat."""
@@ -47,7 +48,7 @@ class FactArrays:
         return np.stack([getattr(self, f.name).astype(int) for f in fields(self)], axis=1)
 
 
-def facts_of(codes: tuple[int, ...], **more: object) -> Facts:
+def facts_of(codes: tuple[int, ...], **more: Any) -> Facts:
     """One row of codes → Facts; `more` sets integrity and scope."""
     v = dict(zip((f.name for f in fields(FactArrays)), codes, strict=True))
     return Facts(

@@ -1,8 +1,9 @@
 """Onsets that coincide: one acquired format or elicitation is not ten abilities.
 
-Within one series, condition and axis, the jumps of one format are compared by place. Where most jumps of a format,
-over several skills, share one place, and the same or other skills in other formats do not jump there, the jumps are bound
-to the format. Known limit: needs `skill` and `format` (or `elicitation`) in the keys; without them the scope is unknown.
+Within one series, condition and axis, the jumps of one format are compared by place. Where most jumps of a
+format, over several skills, share one place, and the same or other skills in other formats do not jump there,
+the jumps are bound to the format. Known limit: needs `skill` and `format` (or `elicitation`) in the keys;
+without them the scope is unknown.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ELSEWHERE = 0.4
 def scopes(
     keys: Sequence[CurveKey], jump: Bools, low: Floats, high: Floats, judged: Bools
 ) -> tuple[list[str], list[str]]:
-    """Scope of every curve and a sentence on it. low, high: onset interval on the fitted axis; judged: enough points."""
+    """Scope of every curve, and why. low, high: onset interval on the fitted axis; judged: enough points."""
     scope, why = ["unknown"] * len(keys), [""] * len(keys)
     groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for i, k in enumerate(keys):
@@ -64,8 +65,9 @@ def _one_factor(
         for i in together:
             scope[i] = factor
             why[i] = (
-                f"{len(together)} of {len(inside)} tasks in {factor} `{level}`, over {len(skills)} skills, jump at this one place, "
-                f"and {len(same)} of {len(others)} in other {factor}s do: one {factor} was acquired"
+                f"{len(together)} of {len(inside)} tasks in {factor} `{level}`, over {len(skills)} skills, "
+                f"jump at this one place, and {len(same)} of {len(others)} in other {factor}s do: "
+                f"one {factor} was acquired"
             )
 
 

@@ -109,8 +109,8 @@ def _fit(
     g = grid.nodes(level)
     narrow_by = np.repeat(bounds.broad, s)[:, None]
     rise, drift = np.where(carries, rss, HUGE), np.where(carries, HUGE, rss)
-    flat = [a.reshape(c * s, p) for a in (y, weight, u)]
-    line, constant = _line(*flat)
+    rows = (y.reshape(c * s, p), weight.reshape(c * s, p), u.reshape(c * s, p))
+    line, constant = _line(*rows)
     by_width, width_node = _binned(rise, g.width_bins)
     drift_node = drift.argmin(axis=1)
     drift_best = np.take_along_axis(drift, drift_node[:, None], axis=1)[:, 0]
@@ -124,7 +124,7 @@ def _fit(
     node = rss.argmin(axis=1)
     return Fit(
         rss=_sum(np.take_along_axis(rss, node[:, None], axis=1)[:, 0]), constant=constant, node=node,
-        coefficients=refit(*flat, node, level), by_width=_sum(by_width), width_node=width_node,
+        coefficients=refit(*rows, node, level), by_width=_sum(by_width), width_node=width_node,
         mids=np.broadcast_to(g.mid_bin_centres, by_mid.shape), by_mid=_sum(by_mid),
         wide_node=np.where(line <= wide_best, -1, wide_node),
         short=_short_list(rss, rise, g) if short else np.empty((c * s, 0), dtype=int),
@@ -226,8 +226,8 @@ def fit_draws(fitted: Fit, y: Floats, weight: Floats, u: Floats, bounds: Bounds)
     wide_u, wide_w = (
         np.repeat(a.reshape(c, 1, s, p), b, axis=1).reshape(-1, p) for a in (u, weight)
     )
-    flat = [y.reshape(-1, p), wide_w, wide_u]
-    line, constant = _line(*flat)
+    every = (y.reshape(-1, p), wide_w, wide_u)
+    line, constant = _line(*every)
     rise, drift = np.where(carries, rss, HUGE), np.where(carries, HUGE, rss)
     by_width = rise.reshape(len(rise), -1, KEPT).min(axis=2)
     by_width = np.concatenate([by_width, np.minimum(drift.min(axis=1), line)[:, None]], axis=1)
@@ -236,14 +236,14 @@ def fit_draws(fitted: Fit, y: Floats, weight: Floats, u: Floats, bounds: Bounds)
     none = np.full(len(rss), -1)
     return Fit(
         rss=_sum(rss[np.arange(len(rss)), best]), constant=constant, node=node,
-        coefficients=refit(*flat, node, grid.FINE), by_width=_sum(by_width),
+        coefficients=refit(*every, node, grid.FINE), by_width=_sum(by_width),
         width_node=np.full(by_width.shape, -1), mids=grid.nodes().mid[short], by_mid=_sum(rise),
         wide_node=none, short=np.empty((len(rss), 0), dtype=int),
     )  # fmt: skip
 
 
 def fit_links(y: Floats, weight: Floats, u: Floats) -> tuple[Floats, np.ndarray, Floats]:
-    """Fit y (C, Q) over positions u (C, Q) under K weightings (C, K, Q): sums of squares, nodes (C, K), coefficients."""
+    """Fit y (C, Q) over u (C, Q) under K weightings (C, K, Q): sums of squares, nodes (C, K), coefficients."""
     c, k, q = weight.shape
     rss, node = np.empty((c, k)), np.empty((c, k), dtype=int)
     for rows in _pieces(c, k * len(grid.nodes(grid.COARSE))):
@@ -262,7 +262,8 @@ def contest(
 ) -> tuple[Floats, Floats, Floats]:
     """Smallest sums of squares of draws y (C, B, S, P) on the coarse grid: of all, smooth, and jumping curves.
 
-    Smooth: drifts and rises at least `broad` wide; jumping: rises that carry the share, at most `narrow` wide. (C, B, S).
+    Smooth: drifts and rises at least `broad` wide; jumping: rises that carry the share, at most `narrow`
+    wide. All (C, B, S).
     """
     out = []
     g = grid.nodes(grid.COARSE)

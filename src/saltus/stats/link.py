@@ -1,10 +1,11 @@
 """Can the soft twin predict the hard score's jump, without having seen the point it predicts?
 
-The hard score is fitted as a monotone function of the soft one's fitted curve (the same forms as along x: the pᴸ law is among
-them), each point being left out in turn; the left-out points from the last before the jump to the first after it must lie in
-their prediction intervals together (Bonferroni). A soft score that stands still while the hard one jumps would fit
-any link within its noise, so it must also rise across the jump. Known limit: a threshold in the soft score
-explains every jump that a moving soft score passes; whether the threshold is the metric's or the model's is not asked.
+The hard score is fitted as a monotone function of the soft one's fitted curve (the same forms as along x: the
+pᴸ law is among them), each point being left out in turn; the left-out points from the last before the jump to
+the first after it must lie in their prediction intervals together (Bonferroni). A soft score that stands still
+while the hard one jumps would fit any link within its noise, so it must also rise across the jump. Known limit:
+a threshold in the soft score explains every jump that a moving soft score passes; whether the threshold is the
+metric's or the model's is not asked.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Link:
     """What `worst` may be."""
     share: Floats
     """Share of the jump that the left-out predictions make, first to last point of it."""
+    moves: Floats
+    """Standard errors by which the soft score rises across the jump."""
     rank: Floats
     """Rank correlation of hard and soft; NaN below three points."""
 
@@ -58,7 +61,8 @@ def link(
 ) -> Link:
     """Judge the curves `asked` about whose channels share their points; others get covers False and NaN.
 
-    smooth (C, S, P): the soft score's fitted curve. noise: dispersion and degrees of freedom of hard, dispersion of soft.
+    smooth (C, S, P): the soft score's fitted curve. noise: dispersion and degrees of freedom of hard,
+    dispersion of soft.
     """
     c = len(hard.y)
     both = hard.ok & soft.ok & (hard.source == soft.source)
@@ -75,12 +79,17 @@ def link(
     with np.errstate(invalid="ignore"):
         covers = able & (worst <= limit) & (_moves(soft, cell, both, noise[2]) > MOVES)
     return Link(
-        covers=covers, worst=worst, limit=limit, share=made, rank=_rank(hard.y, soft.y, both)
+        covers=covers,
+        worst=worst,
+        limit=limit,
+        share=made,
+        moves=moves,
+        rank=_rank(hard.y, soft.y, both),
     )
 
 
 def _moves(soft: Series, cell: Cells, both: Bools, dispersion: Floats) -> Floats:
-    """Standard errors by which the soft score rose across the jump: three points before against three after, seeds pooled."""
+    """Standard errors by which the soft score rose across the jump: three points before, three after, seeds pooled."""
     c, s, p = both.shape
     order = np.arange(p)
     start, arrive = cell.start.reshape(c, s, 1), cell.arrive.reshape(c, s, 1)

@@ -1,7 +1,8 @@
 """Everything that is measured on each curve by itself, for a whole batch at once.
 
-`measure` is one pass: trends, fits, shapes, presence, surprise, link, seeds. It is called once on the data, and again on
-every resample with fits over the short list of nodes, so a verdict and its weights come from the same procedure.
+`measure` is one pass: trends, fits, shapes, presence, surprise, link, seeds. It is called once on the data, and
+again on every resample with fits over the short list of nodes, so a verdict and its weights come from the same
+procedure.
 """
 
 from __future__ import annotations

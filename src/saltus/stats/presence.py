@@ -94,7 +94,7 @@ def presence(channel: Channel, series: Series, floor: Floors, dispersion: Floats
     f = np.where(np.isfinite(floor.value), floor.value, 0.0)[:, None, None]
     f_error = floor.stderr[:, None, None]
     seeds = np.maximum((series.count > 0).sum(axis=1), 1)
-    pairs, pair_var, pair_ok = window_means(series, min(2, series.y.shape[2]))
+    pairs, _, pair_ok = window_means(series, min(2, series.y.shape[2]))
     level = _over_seeds(pairs, pair_ok)
     items = np.where(series.n > 0, series.n, np.nan)
     per_point = _over_seeds(np.nan_to_num(items), series.ok & np.isfinite(items))

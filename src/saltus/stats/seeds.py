@@ -2,7 +2,8 @@
 
 A seed has leapt when its last level has made at least half of the largest seed's way from the floor; it has not
 when it stayed within a quarter. Two populations need both kinds, nobody or few between, and a gap that noise
-between and within seeds cannot make. Known limit: with three seeds the gap rule is all there is; a mixture model adds nothing.
+between and within seeds cannot make. Known limit: with three seeds the gap rule is all there is; a mixture
+model adds nothing.
 """
 
 from __future__ import annotations

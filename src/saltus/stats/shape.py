@@ -1,14 +1,15 @@
 """The shape of one channel: flat, gradual, a jump, falling, non-monotone, or unknown; with width and onset.
 
-The width of the rise is an interval: cell bounds, true of any monotone curve through the points, joined with all widths
-that the profile over the curve forms cannot reject. A jump needs the whole interval to be narrow, a gradual rise needs the
-whole interval to be wide, so everything between is unknown. Dispersion contains the misfit of the best form, so a curve
-that no form fits gets wide intervals, not a sharp verdict.
+The width of the rise is an interval: cell bounds, true of any monotone curve through the points, joined with
+all widths that the profile over the curve forms cannot reject. A jump needs the whole interval to be narrow, a
+gradual rise needs the whole interval to be wide, so everything between is unknown. Dispersion contains the
+misfit of the best form, so a curve that no form fits gets wide intervals, not a sharp verdict.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -21,7 +22,7 @@ from saltus.stats.monotone import Cells, cells
 from saltus.stats.series import Series
 from saltus.stats.trend import Trend
 
-SHAPES = ("flat", "gradual", "jump", "falling", "non_monotone", "unknown")
+SHAPES: tuple[Any, ...] = ("flat", "gradual", "jump", "falling", "non_monotone", "unknown")
 FLAT, GRADUAL, JUMP, FALLING, NON_MONOTONE, UNKNOWN = range(6)
 DRIFT_WIDTH = 0.8
 """10–90 % width of a straight line, as a share of the range."""

@@ -1,8 +1,9 @@
 """Does a channel rise at all, and does it fall by more than noise allows?
 
 The largest standardised rise and the largest standardised fall between two windows of a curve. Their null
-distribution (a flat curve, the same search, the same estimate of noise) is simulated once per number of points and seeds: among
-monotone curves the flat one makes the largest falls, so the fall's p-value is conservative for every rising curve.
+distribution (a flat curve, the same search, the same estimate of noise) is simulated once per number of points
+and seeds: among monotone curves the flat one makes the largest falls, so the fall's p-value is conservative for
+every rising curve.
 Known limit: the null has equal errors; seeds are paired by the order of their points.
 """
 
@@ -109,7 +110,7 @@ def null_table(points: int, seeds: int, known: bool) -> tuple[Floats, Floats]:
 
 def _largest(series: Series, dispersion: Floats) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
     """(z, size, index before) of the largest rise and fall over all pairs of windows."""
-    c, _, p = series.y.shape
+    c = len(series.y)
     up = [np.full(c, -np.inf), np.zeros(c), np.zeros(c, dtype=int)]
     down = [np.full(c, -np.inf), np.zeros(c), np.zeros(c, dtype=int)]
     for h in windows(int(series.count.max(initial=0))):
