@@ -77,7 +77,8 @@ def link(
             pick(hard, rows), fitted, both[rows], jump[rows], (dispersion, freedom, soft_dispersion)
         )
     with np.errstate(invalid="ignore"):
-        covers = able & (worst <= limit) & (_moves(soft, cell, both, noise[2]) > MOVES)
+        moves = _moves(soft, cell, both, noise[2])
+        covers = able & (worst <= limit) & (moves > MOVES)
     return Link(
         covers=covers,
         worst=worst,
