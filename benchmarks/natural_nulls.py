@@ -92,7 +92,7 @@ def injected(batch: CurveBatch, leap: Leap, rise: float, rng: np.random.Generato
 def promised(
     batch: CurveBatch, leap: Leap, rise: float, jitter: Floats, rng: np.random.Generator
 ) -> CurveBatch:
-    """The same leap in simulated noise: the curve's own level, independent errors as large as between its checkpoints."""
+    """The same leap in simulated noise: the curve's own level, errors as large as between its checkpoints."""
     level = np.nanmedian(batch.hard.value, axis=2, keepdims=True)
     mean = level + (1 - level) * leap.done * rise / (1 - CHANCE)
     sigma = np.sqrt(jitter[:, None, None] * mean * (1 - mean) / batch.hard.n)
@@ -114,7 +114,7 @@ def jitter_of(batch: CurveBatch) -> Floats:
 
 
 def spread_of(batch: CurveBatch) -> Floats:
-    """(C,) variance about a curve's own mean over binomial variance: noise between neighbours and slow drift together."""
+    """(C,) variance about a curve's own mean over binomial variance: noise and slow drift together."""
     y, n = batch.hard.value[:, 0, :], batch.hard.n[:, 0, :]
     level = np.nanmean(y, axis=1)
     return np.asarray(np.nanvar(y, axis=1) / (level * (1 - level) / np.nanmedian(n)))
@@ -173,7 +173,7 @@ def main() -> int:
     items = batch.hard.n[np.isfinite(batch.hard.n)]
     print(
         f"{len(batch)} natural nulls, {batch.shape[2]} checkpoints, {items.min():.0f}–{items.max():.0f} items; "
-        f"noise between neighbours {np.median(jitter):.2f} of binomial, about the mean {np.median(spread_of(batch)):.2f}"
+        f"variance over binomial {np.median(jitter):.2f} between neighbours, {np.median(spread_of(batch)):.2f} in all"
     )
     print(
         f"without injection: {false} leaps of {len(quiet)} [{100 * low:.1f}, {100 * high:.1f} %]; {words}\n"

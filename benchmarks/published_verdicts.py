@@ -56,8 +56,13 @@ class Outcome:
 
     @property
     def state(self) -> str:
-        """agrees (three quarters say so and nothing else failed) · open (the rest is unresolved) · differs."""
+        """agrees (three quarters say so and nothing else failed) · open (the rest is unresolved) · differs.
+
+        One leap where none is expected is never outvoted.
+        """
         others = [f for f, ok in zip(self.findings, self.agree) if not ok]
+        if any(f.verdict in LEAPS for f in others):
+            return "differs"
         if sum(self.agree) >= 0.75 * len(self.agree) and not self.failed:
             return "agrees"
         undecided = others and all(f.verdict == "unresolved" for f in others)
