@@ -1,4 +1,4 @@
-"""Published verdicts on committed extracts: what holds of them, in small. `benchmarks/published_verdicts.py` has all."""
+"""Published verdicts on committed extracts, in small; `benchmarks/published_verdicts.py` has them all."""
 
 from __future__ import annotations
 
