@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
+from collections.abc import Set
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from saltus.errors import UserError
 
@@ -25,11 +30,14 @@ class Form(Enum):
     LM_EVAL = "lm-eval results"
     LM_EVAL_SAMPLES = "lm-eval samples"
     INSPECT = "Inspect log"
-    HELM = "HELM output"
+    HELM = "HELM run"
+    HELM_STATS = "HELM statistics"
     LIGHTEVAL = "lighteval results"
+    LIGHTEVAL_DETAILS = "lighteval details"
     OPENCOMPASS = "OpenCompass summary"
     PROMPTFOO = "promptfoo results"
     EVERY_EVAL_EVER = "Every Eval Ever record"
+    EVERY_EVAL_EVER_SAMPLES = "Every Eval Ever samples"
     TRAINER_STATE = "transformers trainer state"
     BIGBENCH_TASK = "BIG-bench task"
     EMPTY = "empty file"
@@ -58,13 +66,20 @@ _REFUSALS: dict[Form, tuple[str, str]] = {
         "the results_….json that lm-eval wrote beside it",
         "give the folder or the results file; its samples are picked up by themselves",
     ),
-    Form.INSPECT: (_TABLE, "export it: `inspect_ai.analysis.evals_df(DIR).to_parquet('evals.parquet')`, and rename its "
-                           "columns to task, metric, value, model and an axis"),
-    Form.HELM: (_TABLE, "collect stats.json of all runs into a table with one row per model, task and metric"),
-    Form.LIGHTEVAL: (_TABLE, "collect its `results` into a table; its tasks are named suite|task|shots"),
+    Form.HELM_STATS: (
+        "the run_spec.json that HELM wrote beside it: it names model and task",
+        "give the folder of the run; its statistics are picked up by themselves",
+    ),
+    Form.LIGHTEVAL_DETAILS: (
+        "the results_….json of the same run and date",
+        "give the output folder of the run; its details are picked up by themselves",
+    ),
     Form.OPENCOMPASS: (_TABLE, "turn the columns of models into rows (model, task, metric, value)"),
     Form.PROMPTFOO: (_TABLE, "export a table of results and add the models' size or training step"),
-    Form.EVERY_EVAL_EVER: (_TABLE, "collect `evaluation_results` into a table and add size or training step"),
+    Form.EVERY_EVAL_EVER_SAMPLES: (
+        "the .json record of the same name beside it",
+        "give the folder or the record; its samples are picked up by themselves",
+    ),
     Form.TRAINER_STATE: (_TABLE, "it holds no task results; `saltus run dir:…` reads it beside a checkpoint"),
     Form.BIGBENCH_TASK: (_TABLE, "use it as a task: `saltus run SOURCE --task bigbench:FILE`"),
     Form.EMPTY: (_TABLE, "check that it was written whole"),
@@ -76,18 +91,18 @@ def detect(path: Path) -> Form:
     """What the file is. Raises UserError where it cannot be opened or is JSON cut short."""
     try:
         with open(path, "rb") as raw:
-            head = raw.read(65536)
+            head = _head(raw)
         if head[:2] == b"\x1f\x8b":
             with gzip.open(path, "rb") as packed:
-                head = packed.read(65536)
-    except OSError as error:
+                head = _head(packed)
+    except (OSError, EOFError) as error:
         raise UserError(f"cannot be opened: {error}", where=str(path)) from error
     if not head.strip():
         return Form.EMPTY
     if head[:4] == b"PAR1":
-        return Form.PARQUET
+        return _parquet_form(path)
     if head[:2] == b"PK":
-        return Form.INSPECT if path.suffix == ".eval" else Form.UNKNOWN
+        return _archive_form(path)
     try:
         text = head[: head.rfind(b"\n") + 1 or len(head)].decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -99,6 +114,33 @@ def detect(path: Path) -> Form:
     if "dataset,version,metric,mode" in first:
         return Form.OPENCOMPASS
     return Form.TSV if "\t" in first else Form.CSV if "," in first else Form.UNKNOWN
+
+
+def _head(file: IO[bytes] | gzip.GzipFile) -> bytes:
+    """The beginning of the file: 64 kB, or the first line where that is longer."""
+    head = file.read(65536)
+    return head if b"\n" in head else head + file.readline()
+
+
+def _parquet_form(path: Path) -> Form:
+    try:
+        columns = set(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError):
+        return Form.PARQUET  # whoever reads it says what is wrong
+    plain = {c.strip("_") for c in columns}
+    new = {"doc", "model_response", "metric"} <= plain
+    old = {"full_prompt", "gold_index", "metrics", "predictions"} <= plain
+    return Form.LIGHTEVAL_DETAILS if new or old else Form.PARQUET
+
+
+def _archive_form(path: Path) -> Form:
+    """Inspect's archives have a header or a journal; one cut short has no list of entries, so its name decides."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return Form.INSPECT if path.suffix == ".eval" else Form.UNKNOWN
+    return Form.INSPECT if names & {"header.json", "_journal/start.json"} else Form.UNKNOWN
 
 
 def load_json(path: Path) -> Any:
@@ -123,12 +165,16 @@ def _json_form(path: Path, head: str) -> Form:
         except ValueError:
             line = None
         if isinstance(line, dict) and (head.count("\n") > 1 or not _whole_document(line)):
-            samples = {"doc_id", "resps"} <= line.keys() or {
-                "doc_id",
-                "filtered_resps",
-            } <= line.keys()
-            return Form.LM_EVAL_SAMPLES if samples else Form.JSONL
+            return _line_form(line.keys())
     return document_form(load_json(path))
+
+
+def _line_form(keys: Set[str]) -> Form:
+    if {"doc_id", "resps"} <= keys or {"doc_id", "filtered_resps"} <= keys:
+        return Form.LM_EVAL_SAMPLES
+    if {"evaluation_id", "sample_id", "evaluation"} <= keys:
+        return Form.EVERY_EVAL_EVER_SAMPLES
+    return Form.JSONL
 
 
 def _whole_document(value: dict[str, Any]) -> bool:
@@ -150,7 +196,7 @@ def document_form(value: Any) -> Form:
         return Form.EVERY_EVAL_EVER
     if "evalId" in keys or {"results", "prompts", "stats"} <= keys:
         return Form.PROMPTFOO
-    if "adapter_spec" in keys:
+    if {"adapter_spec", "name"} <= keys:
         return Form.HELM
     if "log_history" in keys:
         return Form.TRAINER_STATE
@@ -165,6 +211,9 @@ def _list_form(value: list[Any]) -> Form:
     first = value[0] if value else None
     if not isinstance(first, dict):
         return Form.UNKNOWN
-    if (isinstance(first.get("name"), dict) and "count" in first) or "instance_id" in first:
-        return Form.HELM
+    if (isinstance(first.get("name"), dict) and "count" in first) or {
+        "instance_id",
+        "stats",
+    } <= first.keys():
+        return Form.HELM_STATS
     return Form.JSON

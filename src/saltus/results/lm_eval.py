@@ -13,30 +13,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from saltus.errors import UserError
 from saltus.metrics import base_name, lookup
 from saltus.results import lm_eval_samples
 from saltus.results.chance import nominal_floor
 from saltus.results.formats import load_json
+from saltus.results.published import Read, Row, frame, items_over_aggregates, text
 from saltus.results.units import family_in, params_in, seed_in, step_in, tokens_in, without
 
-Row = dict[str, Any]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.-]+\d")
 _NAME_KEYS = ("peft", "delta", "pretrained", "model", "path", "engine")
 _QUANTISED = ("load_in_8bit", "load_in_4bit", "gptq", "autogptq")
-_ROWS: dict[str, Any] = {
-    "family": pl.String, "model": pl.String, "params": pl.Float64, "tokens": pl.Float64, "step": pl.Float64,
-    "seed": pl.String, "task": pl.String, "format": pl.String, "n_shot": pl.Int64, "metric": pl.String,
-    "value": pl.Float64, "stderr": pl.Float64, "n_items": pl.Int64, "nominal_floor": pl.Float64,
-    "higher_is_better": pl.Boolean, "variant": pl.String, "source": pl.String, "item_id": pl.String,
-    "why_missing": pl.String, "dtype": pl.String, "task_version": pl.String, "asked_on": pl.String,
-    "limit": pl.Float64, "prompt_hash": pl.String,
-}  # fmt: skip
 
 
-def read(path: Path) -> tuple[pl.DataFrame, list[Path], list[str]]:
+def read(path: Path) -> Read:
     """One results file as rows of the results table, the sample files used, and notes. Raises UserError."""
     document = load_json(path)
     results = _results(document, path)
@@ -56,13 +46,13 @@ def read(path: Path) -> tuple[pl.DataFrame, list[Path], list[str]]:
             notes.append(f"{file.name}: its task is not in {path.name}; not read")
             continue
         items, said = lm_eval_samples.read(file, path)
-        rows, disagreements = _replace(rows, items, task)
         shared = {k: r for k, r in _shared(document, task).items() if k != "n_items"}
-        samples += [{**shared, **i} for i in items]
+        items = [{**shared, **i} for i in items]
+        rows, disagreements = items_over_aggregates(rows, items)
+        samples += items
         used.append(file)
         notes += [f"{file}: {s}" for s in (*said, *disagreements)]
-    frame = pl.DataFrame([{**model, **r} for r in rows + samples], schema=_ROWS, strict=False)
-    return frame.with_columns(source=pl.lit(str(path))), used, notes
+    return frame(rows + samples, model, path), used, notes
 
 
 def samples_of(path: Path) -> list[Path]:
@@ -121,8 +111,8 @@ def _model(document: Mapping[str, Any], path: Path) -> Row:
         "step": None if step is None else float(step),
         "seed": seed_in(name) or seed_in(revision),
         "variant": ", ".join(chat + edits) or None,
-        "dtype": _text(config.get("model_dtype") or args.get("dtype") or args.get("precision")),
-        "asked_on": _text(date),
+        "dtype": text(config.get("model_dtype") or args.get("dtype") or args.get("precision")),
+        "asked_on": text(date),
         "limit": config.get("limit"),
     }
 
@@ -149,10 +139,10 @@ def _shared(document: Mapping[str, Any], task: str) -> Row:
         "task": task,
         "n_shot": int(shots) if isinstance(shots, int | float) else None,
         "n_items": counts.get("effective") if isinstance(counts, Mapping) else None,
-        "task_version": _text(version),
+        "task_version": text(version),
         "nominal_floor": nominal_floor(task, kind),
         "format": {"multiple_choice": "choices", "generate_until": "generate", "loglikelihood": "cloze"}.get(kind),
-        "prompt_hash": None if config.get("limit") else _text((document.get("task_hashes") or {}).get(task)),
+        "prompt_hash": None if config.get("limit") else text((document.get("task_hashes") or {}).get(task)),
     }  # fmt: skip
 
 
@@ -187,30 +177,3 @@ def _items_from(metric: str, value: float, error: float | None) -> int | None:
     right = n * value
     whole = abs(n - round(n)) < 1e-3 * max(1.0, n / 1000) and abs(right - round(right)) < 1e-2
     return round(n) if whole else None
-
-
-def _replace(rows: list[Row], items: list[Row], task: str) -> tuple[list[Row], list[str]]:
-    """The rows without the aggregates whose items are known, and a note for each that disagrees with them."""
-    sums: dict[str, list[float]] = {}
-    for item in items:
-        if item["value"] is not None:
-            sums.setdefault(item["metric"], []).append(item["value"])
-    notes, kept = [], []
-    for row in rows:
-        values = sums.get(row["metric"]) if row["task"] == task else None
-        if values is None:
-            kept.append(row)
-            continue
-        mean = sum(values) / len(values)
-        if row["value"] is not None and abs(mean - row["value"]) > 1e-6:
-            notes.append(
-                f"`{row['metric']}` is {row['value']:.6g} in the results and {mean:.6g} over its"
-                f" {len(values)} samples; the samples are used"
-            )
-    return kept if not sums else [
-        r for r in kept if r["task"] != task or r["metric"] not in sums
-    ], notes
-
-
-def _text(value: Any) -> str | None:
-    return None if value in (None, "") else str(value)

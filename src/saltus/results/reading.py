@@ -7,7 +7,7 @@ folder, files that hold no results are listed, not refused.
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,28 @@ import polars as pl
 
 from saltus.errors import UserError
 from saltus.hashing import file_hash
-from saltus.results import lm_eval
+from saltus.results import every_eval_ever, helm, inspect_log, lighteval, lm_eval
 from saltus.results.cleaning import clean, collapse
 from saltus.results.formats import Form, detect
-from saltus.results.table import column_mapping, normalise
+from saltus.results.published import Read
+from saltus.results.table import column_mapping, normalise, require_axis
 from saltus.results.tidy import read_frame, to_long
+
+READERS: Mapping[Form, Callable[[Path], Read]] = {
+    Form.LM_EVAL: lm_eval.read,
+    Form.INSPECT: inspect_log.read,
+    Form.EVERY_EVAL_EVER: every_eval_ever.read,
+    Form.HELM: helm.read,
+    Form.LIGHTEVAL: lighteval.read,
+}
+"""Form of the file that says what was run → its reader; each finds its companions by itself."""
+_COMPANIONS: Mapping[Form, tuple[Form, Callable[[Path], Path | None] | None]] = {
+    Form.LM_EVAL: (Form.LM_EVAL_SAMPLES, None),
+    Form.EVERY_EVAL_EVER: (Form.EVERY_EVAL_EVER_SAMPLES, every_eval_ever.aggregate_of),
+    Form.HELM: (Form.HELM_STATS, helm.spec_beside),
+    Form.LIGHTEVAL: (Form.LIGHTEVAL_DETAILS, None),
+}
+"""Form → the form of its companions, and how the file they belong to is found from one of them."""
 
 _MINIMUM = {"task", "metric", "value"}
 """A table in a folder that has none of these is no results table."""
@@ -72,11 +89,12 @@ def read(paths: Sequence[str | Path], *, rename: Mapping[str, str] | None = None
     files = _files(paths)
     inputs: list[Input] = []
     tables: list[pl.DataFrame] = []
-    harness = [path for path, _, form in files if form is Form.LM_EVAL]
-    if harness:
-        table, account = _lm_eval(harness)
-        tables.append(table)
-        inputs += account
+    for form in READERS:
+        mine = _whole_runs(files, form)
+        if mine:
+            table, account = _published(mine, form)
+            tables.append(table)
+            inputs += account
     done = {Path(i.path).resolve() for i in inputs}
     for path, named, form in files:
         if path.resolve() in done:
@@ -101,10 +119,12 @@ def read(paths: Sequence[str | Path], *, rename: Mapping[str, str] | None = None
         raise UserError(
             f"no results among {len(files)} files" if files else "no files",
             where=", ".join(map(str, paths)),
-            wanted="a table (CSV, Parquet, JSON lines) with task, metric and value, or lm-eval results JSON",
+            wanted="a table (CSV, Parquet, JSON lines) with task, metric and value, or results of lm-eval, Inspect, "
+            "HELM, lighteval, Every Eval Ever",
             do="give the folder or files that hold results",
         )
     whole, repeated = collapse(pl.concat(tables, how="diagonal_relaxed"))
+    require_axis(whole, ", ".join(map(str, paths)))
     notes = [n for i in inputs for n in i.notes]
     if repeated:
         notes.append(f"{repeated} rows repeat another row exactly and count once")
@@ -129,21 +149,43 @@ def _tidy(
     )  # fmt: skip
 
 
-def _lm_eval(files: Sequence[Path]) -> tuple[pl.DataFrame, list[Input]]:
-    """All results of the harness at once: they share their columns, and a sweep has a thousand files."""
-    read_files = {str(path): lm_eval.read(path) for path in files}
-    where = str(files[0]) if len(files) == 1 else f"{len(files)} lm-eval files, first {files[0]}"
-    table, mapping = normalise(pl.concat([frame for frame, _, _ in read_files.values()]), where)
+def _whole_runs(files: Sequence[tuple[Path, bool, Form]], form: Form) -> list[Path]:
+    """The files of that form, and those that a named companion belongs to; each once."""
+    companion, head_of = _COMPANIONS.get(form, (None, None))
+    heads = {path.resolve(): path for path, _, found in files if found is form}
+    for path, _, found in files:
+        if companion is not None and found is companion and head_of is not None:
+            head = head_of(path)
+            if head is not None and detect(head) is form:
+                heads.setdefault(head.resolve(), head)
+    return list(heads.values())
+
+
+def _published(files: Sequence[Path], form: Form) -> tuple[pl.DataFrame, list[Input]]:
+    """All results of one tool at once: they share their columns, and a sweep has a thousand files."""
+    read_files = {path: READERS[form](path) for path in files}
+    where = (
+        str(files[0]) if len(files) == 1 else f"{len(files)} {form.value} files, first {files[0]}"
+    )
+    frames = [frame for frame, _, _ in read_files.values()]
+    table, mapping = normalise(pl.concat(frames), where, placed=False)
+    if not table.height:
+        raise UserError(
+            "the file has no numbers" if len(files) == 1 else "the files have no numbers",
+            where=where,
+            wanted="scores of items or tasks",
+            do="; ".join(n for _, _, notes in read_files.values() for n in notes) or "leave it out",
+        )
     table, said = clean(table, where)
+    found = {rows["source"][0]: rows for rows in table.partition_by("source", maintain_order=True)}
     inputs = []
-    for rows in table.partition_by("source", maintain_order=True):
-        path = rows["source"][0]
-        _, companions, notes = read_files[path]
-        inputs.append(Input(path=path, sha256=file_hash(path), format=Form.LM_EVAL.value, rows=rows.height,
+    companion, _ = _COMPANIONS.get(form, (form, None))
+    for path, (_, used, notes) in read_files.items():
+        rows = found.get(str(path), table.clear())
+        inputs.append(Input(path=str(path), sha256=file_hash(path), format=form.value, rows=rows.height,
                             mapping=mapping, left_out=_left_out(rows), notes=tuple(notes)))  # fmt: skip
         inputs += [
-            Input(path=str(c), sha256=file_hash(c), format=Form.LM_EVAL_SAMPLES.value, rows=0)
-            for c in companions
+            Input(path=str(c), sha256=file_hash(c), format=companion.value, rows=0) for c in used
         ]
     inputs[0] = replace(inputs[0], notes=(*inputs[0].notes, *said))
     return table, inputs

@@ -135,12 +135,12 @@ def column_mapping(columns: list[str], rename: Mapping[str, str], where: str) ->
 
 
 def normalise(
-    frame: pl.DataFrame, where: str, rename: Mapping[str, str] | None = None
+    frame: pl.DataFrame, where: str, rename: Mapping[str, str] | None = None, *, placed: bool = True
 ) -> tuple[pl.DataFrame, dict[str, str]]:
     """The frame in canonical names and types, and the mapping used; unknown columns follow the known ones.
 
     Every schema column is there afterwards, null where the input has none. Values are not judged here: see
-    `cleaning.clean`. Raises UserError with file, column and row.
+    `cleaning.clean`. placed: some model has to have a place on some axis. Raises UserError with file, column and row.
     """
     mapping = column_mapping(frame.columns, rename or {}, where)
     missing = [c for c in REQUIRED if c not in mapping.values()]
@@ -162,6 +162,13 @@ def normalise(
         if c.name not in mapping.values()
     ]
     table = chosen.with_columns(casted).with_columns(absent).select([*COLUMNS, *extra])
+    if placed:
+        require_axis(table, where)
+    return table, mapping
+
+
+def require_axis(table: pl.DataFrame, where: str) -> None:
+    """Raises UserError where no row says how large or how far trained its model is."""
     if table.height and all(table[a].null_count() == table.height for a in AXES):
         raise UserError(
             "no model has a place on any axis",
@@ -169,7 +176,6 @@ def normalise(
             wanted="numbers in one of " + ", ".join(AXES),
             do="add a column, e.g. params or tokens, to the results",
         )
-    return table, mapping
 
 
 def _likely(columns: list[str], mapping: Mapping[str, str]) -> str:

@@ -82,4 +82,4 @@ def family_in(name: str) -> str:
     """The family from a model's name: owner, size, step and seed left out. `EleutherAI/pythia-70m` → `pythia`."""
     last = without(name).rstrip("/").rsplit("/", 1)[-1]
     bare = _SIZE.sub("", _SIZE_BIGSCIENCE.sub("", _TOKENS.sub("", last)))
-    return re.sub(r"[-_. ]{2,}", "-", bare).strip("-_. ") or last
+    return re.sub(r"[-_.: ]{2,}", "-", bare).strip("-_.: ") or last
