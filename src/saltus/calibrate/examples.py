@@ -35,7 +35,7 @@ def example(word: str) -> Finding:
     maker, fixed = EXAMPLES[word]
     rng = np.random.default_rng(17)
     batch, truths = simulate(40, rng, words=(maker,), fixed=fixed)
-    keys = (replace(key, series="simulated") for key in batch.keys)
+    keys = (replace(k, series="simulated", task=f"{word}, {k.task}") for k in batch.keys)
     findings = judge(replace(batch, keys=tuple(keys)), Analysis(), rng)
     return next(f for t, f in zip(truths, findings) if t.word == f.verdict == word)
 
