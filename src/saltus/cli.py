@@ -221,7 +221,7 @@ def verify(
 @app.command()
 def calibrate(
     out: Annotated[Path | None, typer.Option("--out", help="Write the figures as JSON.")] = None,
-    n: Annotated[int, typer.Option("--n", help="Simulated curves per kind of truth.")] = 200,
+    n: Annotated[int, typer.Option("--n", help="Simulated truths in all.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulation.")] = 17,
     as_json: Json = False,
 ) -> None:
