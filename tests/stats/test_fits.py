@@ -116,3 +116,15 @@ def test_merging_dense_points_keeps_their_mean_and_their_order() -> None:
     assert (np.diff(series.u[0, 0][series.ok[0, 0]]) > 0).all()
     assert series.y[series.ok].mean() == pytest.approx(curves.hard.value.mean(), abs=0.01)
     assert merged(series).y.shape[2] <= 64
+
+
+def test_the_right_law_wins_the_weights_and_a_flat_curve_is_a_constant() -> None:
+    def gompertz(x: np.ndarray) -> np.ndarray:
+        return 0.1 + 0.8 * np.exp(-np.exp(-3.0 * (x - 10.0)))
+
+    x = np.linspace(8, 13, 30)
+    laws = measured(batch([[gompertz], [flat(0.3)]], None, x=x, n=20_000, rng=RNG(7))).hard.forms
+    assert laws.weight[0].argmax() == 2 + grid.GOMPERTZ
+    assert laws.decided(0) == "gompertz"
+    assert laws.weight[1].argmax() == 0
+    assert laws.weight.sum(axis=1) == pytest.approx([1, 1])

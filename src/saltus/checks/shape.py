@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from saltus.checks.kit import BuiltIn, Judged, code, number, p_text, text, unit_of
 from saltus.records import Evidence
+from saltus.stats.forms import MARGIN, NAMES
 from saltus.stats.measure import ChannelMeasures
 from saltus.stats.shape import FALL_P, SHAPES
 
@@ -12,7 +13,7 @@ CODE = code("saltus.checks.shape")
 
 def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     m = j.measures
-    out = [_width(j, i, m.hard, "hard"), _sharper(j, i), _fall(j, i, m.hard, "hard")]
+    out = [_width(j, i, m.hard, "hard"), _sharper(j, i), _fall(j, i, m.hard, "hard"), _form(j, i)]
     if m.has_soft[i]:
         out += [_width(j, i, m.soft, "soft"), _fall(j, i, m.soft, "soft")]
     return tuple(out)
@@ -53,6 +54,20 @@ def _sharper(j: Judged, i: int) -> Evidence:
         name=name, question=question, value=p, unit="p", code=CODE, detail={"q": q},
         passed=None if q is None else q < j.analysis.alpha,
         why=f"parametric bootstrap under the best smooth fit: {p_text(p)}, q = {text(q, 2)} over its family",
+    )  # fmt: skip
+
+
+def _form(j: Judged, i: int) -> Evidence:
+    forms = j.measures.hard.forms
+    weight = dict(zip(NAMES, forms.weight[i].tolist(), strict=True))
+    decided = forms.decided(i)
+    ranked = sorted(weight.items(), key=lambda item: -item[1])[:3]
+    said = ", ".join(f"{name} {share:.0%}" for name, share in ranked)
+    return Evidence(
+        name="form hard", question="Which law fits the hard score?", value=decided or "undecided", code=CODE,
+        why=f"AICc weights: {said}; BIC {'prefers ' + decided if decided else 'does not decide'} by a margin of "
+        f"{MARGIN:g}. Reported only: width decides sharpness",
+        detail={"aicc_weights": weight},
     )  # fmt: skip
 
 

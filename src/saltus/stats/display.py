@@ -16,6 +16,7 @@ from saltus.stats import grid
 from saltus.stats.axis import raw_of
 from saltus.stats.batch import Channel, CurveBatch, Floats
 from saltus.stats.fit import curve, refit
+from saltus.stats.forms import averaged
 from saltus.stats.measure import ChannelMeasures, Measures
 
 PLACES = 33
@@ -102,8 +103,9 @@ def _pairs(x: list[float], y: Floats) -> list[list[float]]:
 
 
 def _fitted(c: ChannelMeasures) -> Floats:
-    """Best curve of every seed, averaged."""
-    return _over_seeds(c, c.fit.coefficients, c.fit.node)
+    """Model-averaged curve of every seed, averaged over seeds."""
+    each = averaged(c.series, c.fit, c.forms, np.linspace(0, 1, PLACES))
+    return _mean_over_seeds(c, each)
 
 
 def _smoothest(c: ChannelMeasures) -> Floats:
@@ -114,11 +116,15 @@ def _smoothest(c: ChannelMeasures) -> Floats:
 
 
 def _over_seeds(c: ChannelMeasures, coefficients: Floats, node: np.ndarray) -> Floats:
-    count = c.series.count
     u = np.broadcast_to(np.linspace(0, 1, PLACES), (len(node), PLACES))
-    each = curve(coefficients, node, u, grid.FINE).reshape(*count.shape, PLACES)
+    return _mean_over_seeds(c, curve(coefficients, node, u, grid.FINE))
+
+
+def _mean_over_seeds(c: ChannelMeasures, each: Floats) -> Floats:
+    count = c.series.count
     use = (count > 2)[..., None]
-    return np.asarray(np.where(use, each, 0).sum(axis=1) / np.maximum(use.sum(axis=1), 1))
+    total = np.where(use, each.reshape(*count.shape, PLACES), 0).sum(axis=1)
+    return np.asarray(total / np.maximum(use.sum(axis=1), 1))
 
 
 def _floor(m: Measures, curves: CurveBatch, i: int) -> dict[str, float | None]:

@@ -59,6 +59,12 @@ class Fit:
     """… (R, M) the smallest sum of squares there among rises that carry `share`; inf where there is none."""
     wide_node: np.ndarray
     """(R,) best node among drifts and rises at least `broad` wide; −1 is a straight line."""
+    line: Floats
+    """(R,) of a straight line that does not fall."""
+    form_node: np.ndarray
+    """(R, F) the best node of each form; no columns for draws."""
+    form_rss: Floats
+    """(R, F) and its sum of squares."""
     short: np.ndarray
     """(R, B·KEPT) the nodes worth trying on draws of this row; no columns if not asked for."""
 
@@ -121,12 +127,14 @@ def _fit(
     wide_node = wide.argmin(axis=1)
     wide_best = np.take_along_axis(wide, wide_node[:, None], axis=1)[:, 0]
     by_mid = np.minimum.reduceat(rise[:, g.by_mid], g.mid_bins, axis=1)
+    form_rss, form_place = _binned(rss[:, g.by_form], g.form_bins)
     node = rss.argmin(axis=1)
     return Fit(
         rss=_sum(np.take_along_axis(rss, node[:, None], axis=1)[:, 0]), constant=constant, node=node,
         coefficients=refit(*rows, node, level), by_width=_sum(by_width), width_node=width_node,
         mids=np.broadcast_to(g.mid_bin_centres, by_mid.shape), by_mid=_sum(by_mid),
         wide_node=np.where(line <= wide_best, -1, wide_node),
+        line=line, form_node=g.by_form[form_place], form_rss=_sum(form_rss),
         short=_short_list(rss, rise, g) if short else np.empty((c * s, 0), dtype=int),
     )  # fmt: skip
 
@@ -238,7 +246,8 @@ def fit_draws(fitted: Fit, y: Floats, weight: Floats, u: Floats, bounds: Bounds)
         rss=_sum(rss[np.arange(len(rss)), best]), constant=constant, node=node,
         coefficients=refit(*every, node, grid.FINE), by_width=_sum(by_width),
         width_node=np.full(by_width.shape, -1), mids=grid.nodes().mid[short], by_mid=_sum(rise),
-        wide_node=none, short=np.empty((len(rss), 0), dtype=int),
+        wide_node=none, line=line, form_node=np.empty((len(rss), 0), dtype=int),
+        form_rss=np.empty((len(rss), 0)), short=np.empty((len(rss), 0), dtype=int),
     )  # fmt: skip
 
 

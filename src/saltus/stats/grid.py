@@ -73,6 +73,10 @@ class Nodes:
     width_bin_of: np.ndarray
     bin_width: Floats
     """Typical width in each width bin."""
+    by_form: np.ndarray
+    """Order of nodes by form, and …"""
+    form_bins: np.ndarray
+    """… the first of each form in that order."""
     by_mid: np.ndarray
     """Order of nodes by midpoint, and …"""
     mid_bins: np.ndarray
@@ -153,6 +157,8 @@ def nodes(level: int = FINE) -> Nodes:
     used, first = np.unique(mid_bin, return_index=True)
     present, width_first = np.unique(width_bin, return_index=True)
     return Nodes(
+        by_form=np.argsort(form[keep], kind="stable"),
+        form_bins=np.searchsorted(np.sort(form[keep]), np.unique(form)),
         form=form[keep], m=m[keep], w=w[keep], low=low[keep], rise=rise[keep],
         width=width, mid=mid, start=start[keep], end=end[keep],
         width_bins=width_first, width_bin_of=width_bin,

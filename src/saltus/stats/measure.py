@@ -15,6 +15,7 @@ from saltus.records import Analysis
 from saltus.stats import grid
 from saltus.stats.batch import Bools, Channel, CurveBatch, Floats
 from saltus.stats.fit import Fit, curve
+from saltus.stats.forms import Forms, compare
 from saltus.stats.link import Link, link
 from saltus.stats.presence import Floors, Presence, floors, presence
 from saltus.stats.seeds import Seeds, seeds
@@ -45,6 +46,8 @@ class ChannelMeasures:
     shape: Shape
     seed_shape: Shape
     surprise: Surprise
+    forms: Forms
+    """The model set compared; resamples have none to speak of."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,12 @@ def _channel(
     pooled = shape(series, fitted, trended, limit, noise, analysis=analysis, cell=cell, least=least)
     alone = seed_shapes(series, fitted, limit, pooled, analysis)
     foreseen = surprise(series, cell, *noise)
+    none = np.empty((len(series.y), 0))
+    forms = compare(series, fitted, noise[0]) if fitted.form_node.shape[1] else Forms(none, none)
     return ChannelMeasures(
-        series=series, fit=fitted, trend=trended, shape=pooled, seed_shape=alone, surprise=foreseen
-    )
+        series=series, fit=fitted, trend=trended, shape=pooled, seed_shape=alone,
+        surprise=foreseen, forms=forms,
+    )  # fmt: skip
 
 
 def _with_untrained(channel: Channel, curves: CurveBatch) -> Channel:
