@@ -1,6 +1,7 @@
 """What the calibration shipped with this release says of a curve like the one at hand.
 
-The file is made by `python -m saltus.calibrate.lookup`, never by hand. Without it there is no rate: None, and the finding says why.
+The file is made by `python -m saltus.calibrate.lookup`, never by hand. Without it there is no
+rate: None, and the finding says why.
 """
 
 from __future__ import annotations
