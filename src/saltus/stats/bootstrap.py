@@ -23,6 +23,8 @@ from saltus.stats.shape import Limits
 ENOUGH = 10
 ROUNDS = (20, 40, 340, 1600)
 SMALLEST = 1e-9
+PIECE = 500_000
+"""Numbers of all draws that are in memory together, about."""
 PRIOR = 3.0
 """Degrees of freedom that the curve's own dispersion counts for beside the residual of each draw."""
 CLEAR = {60: 1e-5, 400: 1e-3}
@@ -47,11 +49,12 @@ def sharp_p(
             break
         z = rng.standard_normal((size, s, p_count))
         fresh = np.full((c, size), np.nan)
-        part = pick(series, alive)
-        noise = z[None] * np.sqrt(part.var * dispersion[alive, None, None])[:, None]
-        y = np.where(part.ok[:, None], null[alive][:, None] + noise, 0.0)
-        cut = Limits(narrow=limit.narrow[alive], broad=limit.broad[alive])
-        fresh[alive] = _statistic(part, y, dispersion[alive], cut, analysis)
+        for rows in np.array_split(alive, max(1, -(-len(alive) * z.size // PIECE))):
+            part, scale = pick(series, rows), dispersion[rows]
+            noise = z[None] * np.sqrt(part.var * scale[:, None, None])[:, None]
+            draws = np.where(part.ok[:, None], null[rows][:, None] + noise, 0.0)
+            cut = Limits(narrow=limit.narrow[rows], broad=limit.broad[rows])
+            fresh[rows] = _statistic(part, draws, scale, cut, analysis)
         kept = np.concatenate([kept, fresh], axis=1)
         p[alive] = _tail_p(kept[alive], observed[alive])
         spent[alive] = kept.shape[1]
