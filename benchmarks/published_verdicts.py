@@ -110,7 +110,9 @@ def thinned(table: pl.DataFrame, every: int) -> pl.DataFrame:
 
 def judged(table: pl.DataFrame, choices: Mapping[str, Any]) -> list[Finding]:
     """Our primary findings on those rows, by the public call."""
-    options = {k: tuple(v) if isinstance(v, list) else v for k, v in choices.items()}
+    options: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in choices.items()
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "evals.parquet"
         table.write_parquet(path)
@@ -179,6 +181,11 @@ def _facts(claim: Mapping[str, Any], findings: Sequence[Finding]) -> list[str]:
             f"{f.series} {f.task}: no caveat on `{claim['caveat']}`"
             for f in findings if not any(re.search(claim["caveat"], c) for c in f.caveats)
         ]  # fmt: skip
+    if "guards" in claim:
+        out += [
+            f"{f.series} {f.task}: none of {', '.join(claim['guards'])}"
+            for f in findings if not {g.name for g in f.guards} & set(claim["guards"])
+        ]  # fmt: skip
     if "dispersion" in claim:
         values = [f.dispersion for f in findings if f.dispersion is not None]
         top = float(np.quantile(values, 0.9)) if values else float("nan")
@@ -194,16 +201,17 @@ def _facts(claim: Mapping[str, Any], findings: Sequence[Finding]) -> list[str]:
 def explain(f: Finding) -> list[str]:
     """Why a finding has its word, in its own sentences: too few points, unknown n, no twin, evidence, caveats."""
     out = []
-    if f.n_points < 6:
-        out.append(f"{f.n_points} points cannot settle it")
     if f.metric_hard is None:
-        out.append("no score of right answers in the source, only " + str(f.metric_soft))
+        out.append(f"no score of right answers in the source, only {f.metric_soft}")
+    elif f.n_points < 6:
+        out.append(f"{f.n_points} points cannot settle it")
     if f.metric_soft is None:
         out.append(f.reasons.get("metric_soft", "no soft twin in the source"))
     if f.n_items is None:
         out.append("n unknown: its error is estimated from scatter")
     for e in f.evidence:
-        if e.name in DECISIVE and e.passed is not True and e.why and f.n_points >= 6:
+        decisive = e.name in DECISIVE and e.passed is not True and f.n_points >= 6
+        if decisive and e.why != f.reasons.get("metric_soft"):
             out.append(f"{e.name}: {e.why}")
     out += [f"{g.name}: {g.why}" for g in f.guards if g.fired]
     out += list(f.caveats)
