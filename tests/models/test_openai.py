@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -10,8 +12,10 @@ from typing import Any
 
 import pytest
 from openai_server import FakeServer, logprobs
+from rich.console import Console
 
 from saltus import plugins
+from saltus.doctor import examine, render
 from saltus.models import tiny
 from saltus.models.base import Model, ModelError, answer_key
 from saltus.models.encoding import Encoder
@@ -38,6 +42,12 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(words: Path) -> Iterator[FakeServer]:
     with FakeServer(words) as fake:
         yield fake
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("openai", "saltus.models.openai:adapter", "saltus.models")
+    monkeypatch.setitem(plugins._found("models"), "openai", point)
 
 
 @pytest.fixture
@@ -300,13 +310,35 @@ def test_cost_and_tokens_are_counted(opened: Open) -> None:
     assert opened().spent["cost"] is None
 
 
+def test_a_tokenizer_may_come_from_the_hubs_cache(
+    opened: Open, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, commit = tmp_path / "hub" / "models--org--words", "a" * 40
+    shutil.copytree(words, repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert opened(tokenizer="org/words").identity == opened().identity
+    with pytest.raises(ModelError, match="org/missing.*not in the cache"):
+        opened(tokenizer="org/missing")
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("bad", [set(), {"no-completions"}])
+def test_doctor_shows_it(server: FakeServer, bad: set[str], tmp_path: Path) -> None:
+    server.bad = bad
+    (tmp_path / "q.jsonl").write_text(json.dumps({"id": "1", "question": "what is", "target": "it"}))  # fmt: skip
+    seen = examine(f"openai:{server.url}#tiny", "jsonl:q.jsonl" if not bad else None, base=tmp_path)
+    assert seen.about["verified"] is False
+    assert (seen.tokens_per_second is None) == bool(bad)
+    assert not [a.error for a in seen.asked if a.error]
+    console = Console(record=True, width=100, file=io.StringIO())
+    console.print(render(seen))
+    assert f"{server.url}#tiny" in console.export_text().replace("\n", "")
+
+
 # through the runner
-
-
-@pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("openai", "saltus.models.openai:adapter", "saltus.models")
-    monkeypatch.setitem(plugins._found("models"), "openai", point)
 
 
 def study(folder: Path, models: list[dict[str, Any]], task: str, n: int = 12) -> tuple[RunReport, Store]:  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from openai_server import FakeServer
 
+from saltus.errors import MissingExtra
 from saltus.models import http_client, tiny
 from saltus.models.base import ModelError
 from saltus.models.http_client import Client, Job, Key, Limits, Reply
@@ -179,7 +181,9 @@ def test_bad_questions_do_not_make_a_dead_server(client: Open) -> None:
     assert replies["fine"].error is None
 
 
-@pytest.mark.parametrize(("status", "fatal"), [(401, True), (402, True), (404, True), (413, False)])
+@pytest.mark.parametrize(
+    ("status", "fatal"), [(401, True), (402, True), (404, True), (403, False), (413, False)]
+)
 def test_some_statuses_end_everything(status: int, fatal: bool) -> None:
     failure = unwell(status, {}, '{"detail": "no"}')
     assert isinstance(failure, ServerError)
@@ -240,6 +244,12 @@ def test_an_error_inside_200_is_an_error(
     told = {"error": {"message": "no provider", "code": 400}}
     monkeypatch.setattr(FakeServer, "answer", lambda *_: told)
     assert error(client(), "x") == "HTTP 400: no provider"
+
+
+def test_without_aiohttp_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with pytest.raises(MissingExtra, match="server"):
+        Client("http://127.0.0.1:9/v1", Limits())
 
 
 def test_what_the_jobs_raise_comes_out(client: Open) -> None:

@@ -13,8 +13,9 @@ from typing import Literal
 
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """Statuses that may be gone when asked again."""
-FATAL = frozenset({401, 402, 403, 404})
-"""Statuses after which no further answer can come, once the server has answered before."""
+FATAL = frozenset({401, 402, 404})
+"""Statuses after which no further answer can come, once the server has answered before; gateways say 403 to a single
+question that they will not pass on."""
 _SPENT = ("insufficient_quota", "billing_hard_limit", "billing_not_active")
 """Codes of a 429 that no waiting mends."""
 
