@@ -57,7 +57,13 @@ def test_without_items_the_statistics_stand_with_their_number_of_instances(run):
 
 
 def test_perturbed_items_are_a_condition_that_pairs_with_the_originals(run):
-    typo = {"name": "typos", "robustness": True, "fairness": False, "computed_on": "perturbed", "prob": 0.1}
+    typo = {
+        "name": "typos",
+        "robustness": True,
+        "fairness": False,
+        "computed_on": "perturbed",
+        "prob": 0.1,
+    }
 
     def perturb(instances):
         again = json.loads(json.dumps(instances))
@@ -81,7 +87,9 @@ def test_perturbed_items_are_a_condition_that_pairs_with_the_originals(run):
 
 
 def test_a_run_is_read_from_its_folder_or_from_its_statistics(run):
-    rewrite(run / "run_spec.json", lambda s: s["adapter_spec"].update(model="eleutherai/pythia-1b-v0"))
+    rewrite(
+        run / "run_spec.json", lambda s: s["adapter_spec"].update(model="eleutherai/pythia-1b-v0")
+    )
     by_folder = read_all([run])
     assert by_folder.table["params"].unique().to_list() == [1e9]
     assert {i.format for i in by_folder.inputs} == {"HELM run", "HELM statistics"}
@@ -101,7 +109,9 @@ def test_statistics_alone_are_refused_with_what_is_wanted(run):
 
 
 def test_missing_fields_and_truncated_files_name_the_file(run):
-    rewrite(run / "per_instance_stats.json", lambda p: [{**p[0], "stats": [{"name": {"name": "x"}}]}])
+    rewrite(
+        run / "per_instance_stats.json", lambda p: [{**p[0], "stats": [{"name": {"name": "x"}}]}]
+    )
     with pytest.raises(UserError, match=r"per_instance_stats\.json.*KeyError"):
         read(run / "run_spec.json")
     (run / "stats.json").write_text((DATA / "stats.json").read_text()[:300])

@@ -144,7 +144,9 @@ def test_two_scorers_of_one_name_stay_apart(tmp_path):
         sample["scores"]["match"] = {"value": "C", "history": []}
     scorer = {"name": "match", "metrics": [{"name": "inspect_ai/accuracy"}]}
     frame, _, _ = read(
-        changed(tmp_path, samples=log["samples"], eval={"scorers": [*log["eval"]["scorers"], scorer]})
+        changed(
+            tmp_path, samples=log["samples"], eval={"scorers": [*log["eval"]["scorers"], scorer]}
+        )
     )
     assert values(frame, "accuracy,match") == [1, 1, 1]
     assert values(frame, "accuracy,choice") == [1, 0, 0]
