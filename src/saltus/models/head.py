@@ -1,18 +1,19 @@
 """From hidden states to log-probabilities and ranks, only where somebody asked, never all at once.
 
 With a vocabulary of 262,144 the output head costs more than the body of a small network and its logits fill a
-megabyte per token, so rows go through it in blocks that fit a budget and the softmax runs over pieces of the
-vocabulary that stay in the processor's cache.
+megabyte per token, so rows go through it in blocks that fit a budget, and the softmax through smaller ones that stay
+in the processor's cache.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
-PIECE = 2**18
-"""Logits (rows × columns) whose exponentials are held at once: 1 MB in fp32."""
+PIECE = 2**21
+"""Logits (rows × columns) whose softmax is held at once: 8 MB in fp32, to stay in cache."""
 NARROW = 4096
 """Columns up to which ranks are counted for many tokens at once."""
 
@@ -35,18 +36,22 @@ def read_logits(
     if rows is None:
         rows = torch.arange(len(tokens), device=logits.device)
     chosen = logits[rows, tokens]
-    return chosen - _logsumexp(logits)[rows], _ranks(logits, chosen, tokens, rows)
+    return _logprobs(logits, tokens, rows), _ranks(logits, chosen, tokens, rows)
 
 
-def _logsumexp(logits: torch.Tensor) -> torch.Tensor:
-    """As torch's, over pieces of a row: one temporary that stays in cache."""
-    most = logits.amax(-1, keepdim=True)
-    most = torch.where(most.isinf(), torch.zeros_like(most), most)
-    width = max(1, PIECE // max(1, len(logits)))
-    total = torch.zeros_like(most)
-    for piece in logits.split(width, 1):
-        total += (piece - most).exp_().sum(-1, keepdim=True)
-    return (total.log_() + most)[:, 0]
+def _logprobs(logits: torch.Tensor, tokens: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """By torch's own log-softmax, a few rows at a time.
+
+    Over 262,144 columns it is off by 2e-5 nats in fp32, always in the same direction; other harnesses use it, and
+    sums over many tokens agree with theirs only if ours does.
+    """
+    few = max(1, PIECE // logits.shape[1])
+    first = torch.arange(0, len(logits) + few, few, device=logits.device)
+    bounds = torch.searchsorted(rows.contiguous(), first).tolist()
+    found = torch.empty(len(tokens), device=logits.device)
+    for piece, a, b in zip(logits.split(few), bounds[:-1], bounds[1:], strict=False):
+        found[a:b] = piece.log_softmax(-1)[rows[a:b] % few, tokens[a:b]]
+    return found
 
 
 def _ranks(
@@ -57,11 +62,21 @@ def _ranks(
         values, own = logits[rows], chosen[:, None]
         earlier = torch.arange(logits.shape[1], device=logits.device) < tokens[:, None]
         return ((values > own) | ((values == own) & earlier)).sum(-1)
-    ranks = torch.zeros_like(tokens)
-    for i, (row, token) in enumerate(zip(rows.tolist(), tokens.tolist(), strict=True)):
-        values, own = logits[row], chosen[i]
-        ranks[i] = (values[:token] >= own).count_nonzero() + (values[token:] > own).count_nonzero()
-    return ranks
+    counted = []
+    for row, token, own in zip(rows.tolist(), tokens.tolist(), chosen, strict=True):
+        values = _array(logits[row])
+        counted.append(_count(values[:token] >= _array(own)) + _count(values[token:] > _array(own)))
+    return tokens.new_tensor([int(n) for n in counted])
+
+
+def _array(values: torch.Tensor) -> Any:
+    """On a processor numpy's view of the same numbers, which it compares and counts five times as fast."""
+    return values.numpy() if values.device.type == "cpu" else values
+
+
+def _count(hits: Any) -> Any:
+    """How many are true."""
+    return np.count_nonzero(hits) if isinstance(hits, np.ndarray) else hits.count_nonzero()
 
 
 class Head:

@@ -30,6 +30,11 @@ from saltus.models.tuning import Tuner
 
 EXACT = 1e-4
 """Nats by which packed scores may differ from plain ones in fp32."""
+ROUNDED = 0.5
+"""The same in half precision."""
+
+Truth = dict[int, list[float]]
+"""Log-probabilities per row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,9 @@ class Engine:
         self.slides, self.stretches = sliding(net.config), stretching(net.config)
         near = check_rows(net, min(limits.window or NEAR, NEAR))
         batched = list(plain.score(net, near, 10**6, self.budget.head_cells))
-        self.noise = furthest(single(net, near), batched)
-        self.why = self._refusal(near)
+        truth = single(net, near)
+        self.noise = furthest(truth, batched)
+        self.why = self._refusal(near, truth)
         """Why rows are not packed; None where they are."""
         self.why_far = "untried" if self.slides is not None else None
         """The same of rows longer than a sliding window."""
@@ -105,20 +111,19 @@ class Engine:
             return True
         if self.why_far == "untried":
             longest = min(self.limits.window or math.inf, self.slides + 9)
-            self.why_far = self._refusal(check_rows(self.net, int(longest)))
+            rows = check_rows(self.net, int(longest))
+            self.why_far = self._refusal(rows, single(self.net, rows))
         return self.why_far is None
 
-    def _refusal(self, rows: Sequence[Row]) -> str | None:
-        """Why such rows must not be packed; None if they may."""
-        net, bar = self.net, EXACT
+    def _refusal(self, rows: Sequence[Row], truth: Truth) -> str | None:
+        """Why such rows must not be packed; None if they may. truth: what single rows give."""
+        bar = EXACT if self.net.dtype == torch.float32 else ROUNDED
         try:
-            if net.dtype != torch.float32:
-                self.noise = max(self.noise, self._apart(net, rows))
-                if self.budget.fits_in_fp32:
-                    net = copy.deepcopy(net).float()
-                else:
-                    bar = 0.5
-            apart = self._apart(net, rows)
+            apart = self._apart(self.net, rows, truth)
+            if bar == ROUNDED and self.budget.fits_in_fp32 and apart <= bar:
+                net = copy.deepcopy(self.net).float()
+                self.noise, bar = max(self.noise, apart), EXACT
+                apart = self._apart(net, rows, single(net, rows))
         except (
             Unpackable,
             RuntimeError,
@@ -130,15 +135,13 @@ class Engine:
             return f"{type(error).__name__}: {error}".partition("\n")[0]
         if apart > bar:
             return f"packed scores differ from plain ones by {apart:.2g} nats"
-        if net is self.net:
-            self.noise = max(self.noise, apart)
+        self.noise = max(self.noise, apart)
         return None
 
-    def _apart(self, net: Any, rows: Sequence[Row]) -> float:
+    def _apart(self, net: Any, rows: Sequence[Row], truth: Truth) -> float:
         """Largest |Δ| of packed and single scores: in one forward pass, and in several that cut through paths."""
         longest = max(row.length for row in rows)
         cut = max(1, longest * 2 // 3)
-        truth = single(net, rows)
         ways = (lambda *_: 5 * longest, lambda *_: cut)
         return max(furthest(truth, list(self._packed(net, rows, way))) for way in ways)
 
@@ -167,7 +170,7 @@ def check_rows(net: Any, longest: int) -> list[Row]:
     return [Row(i, t[:c], t[c:]) for i, (t, c) in enumerate(zip(texts, cuts, strict=True)) if t[c:]]
 
 
-def single(net: Any, rows: Sequence[Row]) -> dict[int, list[float]]:
+def single(net: Any, rows: Sequence[Row]) -> Truth:
     """Log-probabilities by the architecture's own forward pass, one row at a time, every logit computed."""
     found = {}
     for row in rows:
@@ -178,7 +181,7 @@ def single(net: Any, rows: Sequence[Row]) -> dict[int, list[float]]:
     return found
 
 
-def furthest(truth: dict[int, list[float]], scored: Sequence[Scored]) -> float:
+def furthest(truth: Truth, scored: Sequence[Scored]) -> float:
     """Largest |Δ| in nats. Where the truth is NaN there is no disagreement: it is reported where it is asked."""
     worst = 0.0
     for one in scored:
