@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, RenderableType
@@ -11,6 +11,9 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from saltus.design import DesignReport, describe
+from saltus.forecast import Forecast
+from saltus.forecast_curves import Curve
 from saltus.locate import LocateReport
 from saltus.run import Progress, Tell
 
@@ -59,6 +62,76 @@ def located(report: LocateReport) -> list[RenderableType]:
         )
     lines = [Text(line, "dim") for line in (f"{said}.", *report.notes)]
     return [table, *lines, *(Text(f"Failed: {f}", "red") for f in report.failures)]
+
+
+@contextmanager
+def followed(show: bool) -> Iterator[Callable[[Sequence[Curve]], Iterable[Curve]]]:
+    """A progress bar over curves, for a loop to go through."""
+    console = Console(stderr=True, quiet=not show)
+    with Bar(console=console, transient=True) as bar:
+        yield lambda curves: bar.track(curves, description="Trying methods on hidden scales")
+
+
+@contextmanager
+def waiting(what: str, show: bool) -> Iterator[None]:
+    """A sign that something goes on."""
+    with Console(stderr=True, quiet=not show).status(what):
+        yield
+
+
+def forecasts(found: Sequence[Forecast]) -> list[RenderableType]:
+    """Forecasts with their records; what was declined, by reason."""
+    made, declined = [f for f in found if f.declined is None], [f for f in found if f.declined]
+    parts: list[RenderableType] = []
+    if made:
+        table = _table(
+            "series", "task", "last", "forecast", "95 % interval", "method", "error / last value's", "intervals held",
+        )  # fmt: skip
+        for f in made:
+            record = next(r for r in f.records if r.method == f.method)
+            held = "" if record.coverage is None else f"{record.coverage:.0%} of {record.covered}"
+            _row(
+                table, f.series, f.task, f"{f.last_value:.3f}", f"{f.value:.3f}", f"{f.low:.3f} to {f.high:.3f}",
+                f.method or "", f"{record.relative:.2f} over {record.trials}", held,
+            )  # fmt: skip
+        parts.append(table)
+        parts += [Text(f"{f.series}, {f.task}: {c}", "yellow") for f in made for c in f.caveats]
+    if declined:
+        parts.append(Text(f"Declined: {len(declined):,} of {len(found):,}.", "bold"))
+        table = _table("series", "task", "last", "why")
+        for f in declined:
+            _row(table, f.series, f.task, f"{f.last_value:.3f}", f.declined or "")
+        parts.append(table)
+    return parts
+
+
+def planned(report: DesignReport) -> list[RenderableType]:
+    """What a design tells apart, width by width, and what would help."""
+    d = report.design
+    table = _table("width, decades", "leap", "smooth", "unresolved", "other", "onset within")
+    for row in report.rows:
+        onset = "" if row.onset is None else f"{row.onset:.2f} decades"
+        shares = (f"{v:.0%}" for v in (row.leap, row.smooth, row.unresolved, row.other))
+        _row(table, f"{row.width:g}", *shares, onset)
+    smallest = (
+        "none of those tried" if report.smallest_leap is None else f"{report.smallest_leap:g}"
+    )
+    lines = [
+        f"{d.items:,} items, {d.points} points over {d.decades:g} decades, {d.seeds} seed(s): {d.answers:,} answers. "
+        f"Rise {d.rise:g} from a floor of {d.floor:g}.",
+        f"At a power of 0.8: {describe(report.reach)}.",
+        f"Smallest leap seen (0.1 decade wide): {smallest}. Smallest presence: "
+        f"{report.smallest_difference:.3f} from the floor. Flat curves called a leap: {report.false_alarms:.0%}.",
+    ]  # fmt: skip
+    more = _table("add", "answers", "then, at a power of 0.8")
+    for a in report.alternatives:
+        _row(more, a.change, f"× {a.cost:.3g}", describe(a.reach))
+    return [
+        table,
+        *(Text(line) for line in lines),
+        more,
+        *(Text(line, "bold") for line in report.advice),
+    ]
 
 
 def _table(*columns: str) -> Table:
