@@ -59,7 +59,9 @@ class Engine:
         near = check_rows(net, min(limits.window or NEAR, NEAR))
         batched = list(plain.score(net, near, 10**6, self.budget.head_cells))
         truth = single(net, near)
-        self.noise = furthest(truth, batched)
+        self.batched = furthest(truth, batched)
+        """Of plain batches and single rows; whoever opens the network decides whether that will do."""
+        self.noise = self.batched.nats
         self.why = self._refusal(near, truth)
         """Why rows are not packed; None where they are."""
         self.why_far = "untried" if self.slides is not None else None
@@ -120,9 +122,9 @@ class Engine:
         bar = EXACT if self.net.dtype == torch.float32 else ROUNDED
         try:
             apart = self._apart(self.net, rows, truth)
-            if bar == ROUNDED and self.budget.fits_in_fp32 and apart <= bar:
+            if bar == ROUNDED and self.budget.fits_in_fp32 and apart.scaled <= bar:
                 net = copy.deepcopy(self.net).float()
-                self.noise, bar = max(self.noise, apart), EXACT
+                self.noise, bar = max(self.noise, apart.nats), EXACT
                 apart = self._apart(net, rows, single(net, rows))
         except (
             Unpackable,
@@ -133,13 +135,13 @@ class Engine:
             AttributeError,
         ) as error:
             return f"{type(error).__name__}: {error}".partition("\n")[0]
-        if apart > bar:
-            return f"packed scores differ from plain ones by {apart:.2g} nats"
-        self.noise = max(self.noise, apart)
+        if apart.scaled > bar:
+            return f"packed scores differ from plain ones by {apart.nats:.2g} nats"
+        self.noise = max(self.noise, apart.nats)
         return None
 
-    def _apart(self, net: Any, rows: Sequence[Row], truth: Truth) -> float:
-        """Largest |Δ| of packed and single scores: in one forward pass, and in several that cut through paths."""
+    def _apart(self, net: Any, rows: Sequence[Row], truth: Truth) -> Gap:
+        """Between packed and single scores: in one forward pass, and in several that cut through paths."""
         longest = max(row.length for row in rows)
         cut = max(1, longest * 2 // 3)
         ways = (lambda *_: 5 * longest, lambda *_: cut)
@@ -181,14 +183,26 @@ def single(net: Any, rows: Sequence[Row]) -> Truth:
     return found
 
 
-def furthest(truth: Truth, scored: Sequence[Scored]) -> float:
-    """Largest |Δ| in nats. Where the truth is NaN there is no disagreement: it is reported where it is asked."""
-    worst = 0.0
+@dataclass(frozen=True, slots=True, order=True)
+class Gap:
+    """Between two ways to compute the same log-probabilities."""
+
+    scaled: float
+    """The largest |Δ|, of log-probabilities beyond -10 per ten nats: random tokens are that unlikely, and a deep
+    network in fp32 rounds what it says of them by more than 1e-4."""
+    nats: float
+    """The largest |Δ| as it is."""
+
+
+def furthest(truth: Truth, scored: Sequence[Scored]) -> Gap:
+    """The gap. Where the truth is NaN there is no disagreement: it is reported where it is asked."""
+    scaled = nats = 0.0
     for one in scored:
         for ours, theirs in zip(one.logprobs, truth[one.index], strict=True):
             if math.isfinite(theirs):
-                worst = max(worst, abs(ours - theirs) if math.isfinite(ours) else math.inf)
-    return worst
+                apart = abs(ours - theirs) if math.isfinite(ours) else math.inf
+                nats, scaled = max(nats, apart), max(scaled, apart / max(1.0, -theirs / 10))
+    return Gap(scaled, nats)
 
 
 def sliding(config: Any) -> int | None:

@@ -172,9 +172,9 @@ class TransformersModel:
         self.checkpoint.fetch()
         net = read_weights(self.folder, self.ask, pickled=not self.checkpoint.weight_files)
         engine = Engine(net, Limits(self.window, self.ask.batch_tokens, self.ask.memory_mb))
-        if engine.noise > TOLERANCE[self.ask.dtype]:
+        if engine.batched.scaled > TOLERANCE[self.ask.dtype]:
             raise ModelError(
-                f"{self.folder}: batched scores differ from single ones by {engine.noise:.2g} nats "
+                f"{self.folder}: batched scores differ from single ones by {engine.batched.nats:.2g} nats "
                 f"(at most {TOLERANCE[self.ask.dtype]:g} in {self.ask.dtype}), so its answers would depend on the "
                 "batch; this architecture needs an adapter of its own"
             )
