@@ -179,3 +179,10 @@ def test_one_leap_where_none_is_published_is_not_outvoted(lambada):
     agree = [f.verdict in claim["expect"] for f in leapt]
     assert published.Outcome(claim, leapt, agree, []).state == "differs"
     assert published.Outcome(claim, leapt[1:], agree[1:], []).state == "agrees"
+
+
+@pytest.mark.parametrize("module", [published, nulls])
+def test_without_the_data_it_says_what_it_needs(module, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["x", str(tmp_path / "none")])
+    assert module.main() == 2
+    assert "evals.parquet" in capsys.readouterr().out
