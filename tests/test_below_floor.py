@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,10 @@ import numpy as np
 import polars as pl
 
 from saltus.below_floor import evidence
+from saltus.run import run
+from saltus.store import Store
+from saltus.testing import forget
+from small_study import Sampled, SmallStudy
 
 
 def finding(task: str = "t") -> Any:
@@ -82,3 +87,24 @@ def test_without_repeats_there_is_no_evidence() -> None:
 
 def test_other_findings_get_nothing() -> None:
     assert evidence(rows(law(20, 0.0), 5), [finding("another")]) == {}
+
+
+def test_a_store_with_repeats_carries_rates(tmp_path: Path) -> None:
+    """From scripted models that sample, through runner and store, to evidence."""
+    study = SmallStudy(
+        task_list=(Sampled(),),
+        repeats=8,
+        points=4,
+        limit=12,
+        options={"midpoint": 0.6, "width": 0.5},
+    )
+    store = Store(tmp_path / "small.saltus")
+    forget()
+    assert run(study, store).asked == 12 * 8 * 4
+    items = store.item_table(study)
+    one = finding("sampled")
+    one.series = items.collect()["series"][0]
+    rate, _ = evidence(items, [one])["f"]
+    points = rate.detail["points"]
+    assert [p["samples"] for p in points] == [96.0] * 4
+    assert points[-1]["rate"] > points[0]["rate"]
