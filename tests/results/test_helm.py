@@ -39,6 +39,7 @@ def test_items_of_a_published_run_with_their_chance():
     assert (row["nominal_floor"], row["format"], row["truncated"]) == (0.25, "letters", 0.0)
     assert any("valid" in n for n in notes)
     assert not any("in the results and" in n for n in notes), "items and aggregates agree"
+    assert not any("fewer" in n for n in notes)
 
 
 def test_log_probabilities_of_what_the_model_wrote_are_no_twin_but_those_of_given_text_are(run):
@@ -84,6 +85,18 @@ def test_perturbed_items_are_a_condition_that_pairs_with_the_originals(run):
     assert changed.height == plain.height
     assert set(changed["item_id"]) == set(plain["item_id"]) == set(changed["parent_id"])
     assert any("originals" in n for n in notes)
+
+
+def test_fewer_examples_than_the_run_asked_for_are_said(run):
+    def drop(instances):
+        for instance in instances[:3]:
+            for stat in instance["stats"]:
+                if stat["name"]["name"] == "num_train_instances":
+                    stat["sum"] = 2
+
+    rewrite(run / "per_instance_stats.json", drop)
+    notes = read(run / "run_spec.json")[2]
+    assert any("3 of 10 items were asked with fewer than 5 examples" in n for n in notes)
 
 
 def test_a_run_is_read_from_its_folder_or_from_its_statistics(run):

@@ -128,6 +128,10 @@ def test_without_samples_the_aggregates_stand_with_their_error(tmp_path):
     row = frame.row(0, named=True)
     assert (row["metric"], row["n_items"]) == ("accuracy", 3)
     assert row["stderr"] == pytest.approx(1 / 3)
+    older = json.loads(ARC.read_text())["results"]
+    older["scores"][0].pop("scored_samples")
+    again, _, _ = read(changed(tmp_path, samples=None, results=older))
+    assert again["n_items"].to_list() == [3], "logs before that key"
     assert notes == []
 
 

@@ -29,6 +29,7 @@ from saltus.results.published import (
     text,
     text_twins,
     version_notes,
+    whole,
 )
 
 VERSION = (0, 3, 0)
@@ -37,7 +38,7 @@ METRIC_IDS = {"acc": "accuracy", "exact_match": "exact-match", "em": "exact-matc
 """Our names of metrics that have a global id in the standard."""
 _FROM_IDS = {"exact-match": "exact_match", "pass-at-1": "pass@1", "pass_at_1": "pass@1", "pass-at-10": "pass@10",
              "pass-at-100": "pass@100"}  # fmt: skip
-_CONDITIONS = ("condition", "condition_level", "format", "elicitation", "slice")
+_CONDITIONS = ("condition", "condition_level", "format", "elicitation", "slice", "skill")
 
 
 def read(path: Path) -> Read:
@@ -108,16 +109,16 @@ def _result(result: Mapping[str, Any]) -> tuple[Row, float]:
     size = uncertainty.get("num_samples") or mapping(result.get("source_data")).get(
         "samples_number"
     )
-    shots = number(asked.get("num_fewshot"))
     row: Row = {
         "task": task, "metric": metric, "value": float(score["score"]) / by,
         "stderr": None if error is None else error / by, "n_items": size if isinstance(size, int) else None,
-        "n_shot": None if shots is None else int(shots), "higher_is_better": not config["lower_is_better"],
+        "n_shot": whole(asked.get("num_fewshot")), "higher_is_better": not config["lower_is_better"],
         "nominal_floor": _first(number(told.get("nominal_floor")),
                                 nominal_floor(task) if known.role == "hard" else None),
-        "floor": number(told.get("floor")), "floor_source": text(told.get("floor_source")),
+        "floor": number(told.get("floor")), "floor_stderr": number(told.get("floor_stderr")),
+        "floor_source": text(told.get("floor_source")),
         "target_tokens": number(told.get("target_tokens")), "role": text(told.get("role")),
-        **{c: text(asked.get(c)) for c in _CONDITIONS},
+        "repeat": whole(asked.get("repeat")), **{c: text(asked.get(c)) for c in _CONDITIONS},
     }  # fmt: skip
     return row, by
 
@@ -194,9 +195,8 @@ def _sample(sample: Mapping[str, Any], result: Row, by: float) -> Iterator[Row]:
     shared |= {"item_id": str(sample["sample_id"]), "group": text(details.get("group")),
                "difficulty": number(details.get("difficulty")), "parent_id": text(details.get("parent_id")),
                "relation": text(details.get("relation"))}  # fmt: skip
-    repeat = number(details.get("repeat"))
-    if repeat is not None:
-        shared["repeat"] = int(repeat)
+    if details.get("repeat") is not None:
+        shared["repeat"] = whole(details["repeat"])
     hard = lookup(result["metric"]).role == "hard"
     if hard and choices:
         shared["nominal_floor"] = len(asked["reference"]) / len(choices)

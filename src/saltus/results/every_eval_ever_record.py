@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from saltus import __version__
 from saltus.hashing import canonical
 from saltus.metrics import Metric, base_name
 from saltus.records import Item
@@ -23,7 +24,7 @@ PLACE = {"params": "num_parameters", "tokens": "train_tokens", "flops": "train_f
           "date": "model_date", "seed": "seed", "series": "series", "family": "family", "variant": "variant",
           "dtype": "dtype", "bos": "bos", "template": "template", "model_identity": "model_identity"}  # fmt: skip
 """Column → key in the details of the model."""
-_ASKED = ("condition", "condition_level", "format", "elicitation", "slice", "skill")
+_ASKED = ("condition", "condition_level", "format", "elicitation", "slice", "skill", "repeat")
 _TOLD = ("floor", "floor_stderr", "floor_source", "nominal_floor", "target_tokens", "role")
 METADATA = ("group", "difficulty", "parent_id", "relation", "repeat", "rater")
 
@@ -34,13 +35,15 @@ class Provenance:
 
     organization: str
     """Who publishes the numbers."""
-    evaluated: int
     retrieved: int
+    """When the records are made."""
+    evaluated: int | None = None
+    """When the models were asked, where that is known."""
     collection: str = "saltus"
     relationship: Literal["first_party", "third_party", "collaborative", "other"] = "third_party"
     developer: str = "unknown"
     """Who made the models, where their names do not say it."""
-    library: tuple[str, str] = ("saltus", "unknown")
+    library: tuple[str, str] = ("saltus", __version__)
     deployment: Literal["self_deployed", "externally_managed", "unknown"] = "unknown"
     availability: Literal["open_weights", "closed_weights", "unknown"] = "unknown"
 
@@ -112,8 +115,8 @@ def record_of(
     names, version = source.library
     return {
         "schema_version": SCHEMA,
-        "evaluation_id": f"{source.collection}/{known.replace('/', '_')}/{spot}/{source.evaluated}",
-        "evaluation_timestamp": str(source.evaluated),
+        "evaluation_id": f"{source.collection}/{known.replace('/', '_')}/{spot}/{source.evaluated or 'undated'}",
+        **({} if source.evaluated is None else {"evaluation_timestamp": str(source.evaluated)}),
         "retrieved_timestamp": str(source.retrieved),
         "source_metadata": {
             "source_name": "saltus", "source_type": "evaluation_run",

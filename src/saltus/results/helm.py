@@ -95,12 +95,13 @@ def _items(
     found: Sequence[Mapping[str, Any]], shared: Row, adapter: Mapping[str, Any]
 ) -> tuple[list[Row], list[str]]:
     rows: list[Row] = []
-    away = 0
+    away = short = 0
     trials = int(adapter.get("num_train_trials") or 1)
     for instance in found:
         perturbation = mapping(instance.get("perturbation"))
         stats = [(s, mapping(s["name"])) for s in instance["stats"]]
         known = {n.get("name"): _mean(s) for s, n in stats}
+        short += (known.get("num_train_instances") or 0.0) < (shared["n_shot"] or 0)
         base = {**shared, "item_id": str(instance["instance_id"]), "_choices": known.get("num_references"),
                 "truncated": known.get("prompt_truncated"), **_changed(perturbation)}  # fmt: skip
         if trials > 1:
@@ -114,7 +115,10 @@ def _items(
                 rows.append(
                     row | ({} if perturbation else _changed(mapping(name.get("perturbation"))))
                 )
-    return rows, _left(away)
+    fewer = [
+        f"{short} of {len(found)} items were asked with fewer than {shared['n_shot']} examples"
+    ]
+    return rows, _left(away) + (fewer if short else [])
 
 
 def _stats(

@@ -81,7 +81,7 @@ def _read(
     log: Mapping[str, Any], samples: Iterable[Mapping[str, Any]], notes: list[str], path: Path
 ) -> Read:
     notes += version_notes(
-        "Inspect log", log.get("version", 1), known=KNOWN, oldest=KNOWN, where=path,
+        "Inspect log", log.get("version", KNOWN[0]), known=KNOWN, oldest=KNOWN, where=path,
         do="convert it with `inspect log convert` of the installed inspect-ai, or update saltus",
     )  # fmt: skip
     spec = mapping(log.get("eval"))
@@ -257,7 +257,10 @@ def _tell_apart(rows: list[Row]) -> None:
 
 def _aggregates(log: Mapping[str, Any]) -> Iterator[Row]:
     rows: list[Row] = []
-    for entry in mapping(log.get("results")).get("scores") or ():
+    results = mapping(log.get("results"))
+    epochs = int(mapping(mapping(log.get("eval")).get("config")).get("epochs") or 1)
+    done = int(results.get("completed_samples") or 0) // epochs or None
+    for entry in results.get("scores") or ():
         metrics = {name: mapping(m).get("value") for name, m in entry["metrics"].items()}
         error = number(metrics.get("stderr", metrics.get("bootstrap_stderr")))
         reducer = entry.get("reducer")
@@ -270,7 +273,7 @@ def _aggregates(log: Mapping[str, Any]) -> Iterator[Row]:
                 metric = f"{metric},{reducer}"
             rows.append({"_scorer": entry.get("scorer") or entry["name"], "metric": metric, "value": number(value),
                          "stderr": error if name in ("accuracy", "mean") else None,
-                         "n_items": entry.get("scored_samples")})  # fmt: skip
+                         "n_items": entry.get("scored_samples") or done})  # fmt: skip
     _tell_apart(rows)
     task = str(mapping(log.get("eval")).get("task")).rsplit("/", 1)[-1]
     for row in rows:

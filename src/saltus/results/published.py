@@ -32,9 +32,10 @@ Read = tuple[pl.DataFrame, list[Path], list[str]]
 ROWS: dict[str, Any] = {
     "series": pl.String, "family": pl.String, "model": pl.String, "params": pl.Float64, "tokens": pl.Float64,
     "flops": pl.Float64, "step": pl.Float64, "loss": pl.Float64, "seed": pl.String, "repeat": pl.Int64,
-    "task": pl.String, "format": pl.String, "elicitation": pl.String, "condition": pl.String,
+    "task": pl.String, "skill": pl.String, "format": pl.String, "elicitation": pl.String, "condition": pl.String,
     "condition_level": pl.String, "n_shot": pl.Int64, "slice": pl.String, "metric": pl.String, "role": pl.String,
-    "value": pl.Float64, "stderr": pl.Float64, "n_items": pl.Int64, "floor": pl.Float64, "floor_source": pl.String,
+    "value": pl.Float64, "stderr": pl.Float64, "n_items": pl.Int64, "floor": pl.Float64, "floor_stderr": pl.Float64,
+    "floor_source": pl.String,
     "nominal_floor": pl.Float64, "target_tokens": pl.Float64, "higher_is_better": pl.Boolean, "variant": pl.String,
     "source": pl.String, "item_id": pl.String, "parent_id": pl.String, "relation": pl.String, "group": pl.String,
     "difficulty": pl.Float64, "why_missing": pl.String, "dtype": pl.String, "task_version": pl.String,
@@ -90,7 +91,18 @@ def number(value: Any) -> float | None:
         return None
     if isinstance(value, int | float):
         return float(value)
-    return parse_quantity(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return parse_quantity(value)
+
+
+def whole(value: Any) -> int | None:
+    """The number where it is a whole one."""
+    read = number(value)
+    return int(read) if read is not None and read.is_integer() else None
 
 
 def text(value: Any) -> str | None:
