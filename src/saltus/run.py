@@ -245,12 +245,15 @@ def _ask_model(session: _Session, share: Share) -> ModelReport:
 
 def refusals(model: Model, tasks: Sequence[Task]) -> list[tuple[str, str]]:
     """(task, why) for the tasks that need what the model does not offer."""
-    return [
-        (task.name, f"it needs {', '.join(sorted(lacking))}; the model offers "
-                    f"{', '.join(sorted(model.offers)) or 'nothing'}")
-        for task in tasks
-        if (lacking := task.needs - model.offers)
-    ]  # fmt: skip
+    whys = getattr(model, "lacks", {})  # what a probed endpoint says of what it cannot do
+    found = []
+    for task in tasks:
+        lacking = sorted(task.needs - model.offers)
+        if lacking:
+            offers = ", ".join(sorted(model.offers)) or "nothing"
+            why = f"it needs {', '.join(lacking)}; the model offers {offers}"
+            found.append((task.name, "; ".join([why, *(whys[n] for n in lacking if n in whys)])))
+    return found
 
 
 def _record_model(session: _Session, model: Model, refused: list[tuple[str, str]]) -> None:
