@@ -144,12 +144,10 @@ def bare(url: str, bodies: list[dict[str, Any]]) -> float:
 
 def engine(url: str, n: int) -> float:
     """Items per second of a run into a store on disk, opening and probing included."""
-    from saltus import plugins
     from saltus.run import run
     from saltus.store import Store
     from saltus.study import load
 
-    plugins._found("models").setdefault("openai", _entry_point())
     with tempfile.TemporaryDirectory() as folder:
         items = [
             {"id": str(i), "question": r.prompt, "target": r.continuation}
@@ -166,12 +164,6 @@ def engine(url: str, n: int) -> float:
         assert report.asked >= n, report.failures
         assert not report.failed, report.failures
         return report.asked / (time.perf_counter() - began)
-
-
-def _entry_point() -> Any:
-    from importlib.metadata import EntryPoint
-
-    return EntryPoint("openai", "saltus.models.openai:adapter", "saltus.models")
 
 
 def measured(latency: float, n: int, repeats: int) -> dict[str, float]:
