@@ -33,7 +33,7 @@ from saltus.judge import cut, judge
 from saltus.locate import looks
 from saltus.records import Analysis, Finding
 from saltus.stats import locating
-from saltus.stats.batch import Bools, CurveBatch, Floats
+from saltus.stats.batch import Bools, CurveBatch
 from saltus.stats.resample import take
 
 POINTS = 150
@@ -166,7 +166,7 @@ def rows(
             "items": truth.n_items, "true_width": truth.width_hard, "full_rises": look.rises and not look.turns,
             "has": f.onset is not None, "covers": _covers(f, truth),
             "width": _width(f, truth), "full_width": (look.high - look.low) * truth.range,
-            "full_covers": _look_covers(look, truth, s.x),
+            "full_covers": _look_covers(look, truth),
         }  # fmt: skip
 
 
@@ -183,10 +183,10 @@ def _width(f: Finding, truth: Truth) -> float:
     return float(np.log10(b / a)) if truth.log_axis else abs(b - a)
 
 
-def _look_covers(look: locating.Look, truth: Truth, x: Floats) -> bool:
+def _look_covers(look: locating.Look, truth: Truth) -> bool:
     if truth.onset_x is None:
         return False
-    u = (truth.onset_x - x[0]) / (x[-1] - x[0])
+    u = (truth.onset_x - look.origin) / look.span
     return look.low <= u <= look.high
 
 

@@ -16,6 +16,7 @@ from saltus.stats.locating import Aim, Look, Step, advance, foretold, net
 
 X = np.linspace(6.0, 11.0, 150)
 QUIET = Look(
+    origin=6.0, span=5.0,
     rises=True, twin_rises=True, turns=False, onset=0.5, low=0.45, high=0.55, start=0.45, end=0.55, decided=True,
     form=0, m=0.5, w=0.1, noise=0.1,
 )  # fmt: skip
@@ -108,3 +109,23 @@ def test_a_spent_share_ends_the_search() -> None:
     step = advance(X, asked, replace(QUIET, decided=False), Aim())
     assert step.stop
     assert "used up" in step.why
+
+
+def test_ends_that_could_not_be_asked_do_not_shift_the_search() -> None:
+    """The last tenth of the checkpoints cannot be opened: places are still those of the axis."""
+    middle, aim = 8.3, Aim()
+    full = sweep(logistic(middle, 0.05, 0.1, 0.7), 2)
+    broken = X > 10.5
+    full = replace(full, seen=full.seen & ~broken)
+    asked = np.zeros(len(X), dtype=bool)
+    asked[list(net(X, aim))] = True
+    while True:
+        part = replace(full, seen=full.seen & asked)
+        (look,) = looks(cut(part, 1, int(part.seen.sum())), Analysis())
+        step = advance(X, asked, look, aim)
+        if step.stop:
+            break
+        asked[list(step.ask)] = True
+    low, high = (look.origin + look.span * v for v in (look.low, look.high))
+    assert low <= middle <= high
+    assert step.width < 0.3

@@ -26,6 +26,7 @@ from saltus.executors import Share
 from saltus.judge import cut
 from saltus.records import Analysis, ModelRef
 from saltus.results.series import with_series
+from saltus.results.table import schema
 from saltus.run import RunReport, Tell, resolve, run
 from saltus.running import open_store
 from saltus.stats.batch import Bools, CurveBatch, Floats
@@ -161,9 +162,13 @@ def sweeps(refs: Sequence[ModelRef]) -> list[Sweep]:
         }
         for i, r in enumerate(refs)
     ]  # fmt: skip
-    table = pl.DataFrame(rows, infer_schema_length=None).cast(
-        {"tokens": pl.Float64, "step": pl.Float64}
-    )
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    empty = [
+        pl.lit(None, kind).alias(name)
+        for name, kind in schema().items()
+        if name not in table.columns
+    ]
+    table = table.with_columns(*empty).cast({"tokens": pl.Float64, "step": pl.Float64})
     table = with_series(table, ("series",))
     found = []
     for (label, name), part in table.group_by("series_label", "run", maintain_order=True):
@@ -284,7 +289,11 @@ class _Search:
         return [self._fit(p, asks) for p, asks in enumerate(wanted)]
 
     def _sweep(self, label: str, name: str) -> int:
-        return next(i for i, s in enumerate(self.sweeps) if (s.series, s.run) == (label, name))
+        """Place of the sweep behind a curve; its label may go on with what splits the series: a template, a format."""
+        return next(
+            i for i, s in enumerate(self.sweeps)
+            if s.run == name and (label == s.series or label.startswith(f"{s.series}/"))
+        )  # fmt: skip
 
     def _fit(self, place: int, asks: list[tuple[float, tuple[int, ...]]]) -> set[int]:
         """The union of what the curves of a sweep want, no more than may still be asked."""
@@ -299,9 +308,8 @@ def _located(key: tuple[str, str, str], sweep: Sweep, look: Look, step: Step) ->
         ("onset", "onset_low", "onset_high", "width", "full_width")
     )
     if look.rises and not look.turns:
-        x = sweep.x[np.isfinite(sweep.x)]
         onset, low, high = (
-            float(10 ** (x[0] + u * np.ptp(x))) for u in (look.onset, look.low, look.high)
+            float(10 ** (look.origin + u * look.span)) for u in (look.onset, look.low, look.high)
         )
         place = {
             "onset": onset,

@@ -274,8 +274,8 @@ def _rises(
         scatter = max(float(chi2.min()) / max(len(points.y) - 4, 1), 0.2)
         near = chi2 - chi2.min() <= 9 * scatter
         step, ratio = middles[1] - middles[0], steeps[0] / steeps[1]
-        middles = np.linspace(m[near].min() - step, m[near].max() + step, 41)
-        steeps = np.geomspace(k[near].max() * ratio, k[near].min() / ratio, 21)
+        middles = np.linspace(m[near].min() - step, m[near].max() + step, 31)
+        steeps = np.geomspace(k[near].max() * ratio, k[near].min() / ratio, 15)
     return None
 
 

@@ -54,7 +54,12 @@ class Aim:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What is known of one curve so far; places and widths are shares of the range."""
+    """What is known of one curve so far; places and widths are shares of the range of the points that came."""
+
+    origin: float
+    """Fitted axis at the first of these points, and …"""
+    span: float
+    """… from there to the last: a checkpoint that could not be asked may lie beyond."""
 
     rises: bool
     """The hard score does; its onset is what is searched."""
@@ -107,8 +112,10 @@ def advance(x: Floats, asked: Bools, look: Look, aim: Aim) -> Step:
     x (G,): fitted axis of all checkpoints, increasing, −inf where untrained; asked (G,).
     """
     trained = np.flatnonzero(np.isfinite(x))
-    origin, span = float(x[trained[0]]), max(float(np.ptp(x[trained])), 1e-12)
-    u = np.where(np.isfinite(x), (np.where(np.isfinite(x), x, origin) - origin) / span, np.nan)
+    span = look.span
+    u = np.full(len(x), np.nan)
+    u[trained] = (x[trained] - look.origin) / span
+    everywhere = (float(u[trained[0]]), float(u[trained[-1]]))
     room = aim.most(len(x)) - int(asked.sum())
     free = trained[~asked[trained]]
     if not look.rises or look.turns:
@@ -118,7 +125,7 @@ def advance(x: Floats, asked: Bools, look: Look, aim: Aim) -> Step:
         calm = min(room, aim.calm - int(asked[trained].sum()) if quiet else room)
         if calm <= 0 or not len(free):
             return Step(ask=(), stop=True, why=why, width=nothing, full=nothing)
-        ask = _fill(u, asked, free, (0.0, 1.0), min(calm, 2 * aim.each))
+        ask = _fill(u, asked, free, everywhere, min(calm, 2 * aim.each))
         return Step(ask=ask, stop=False, why=why, width=nothing, full=nothing)
     now = look.high - look.low
     full = foretold(u[trained], asked[trained], look)
@@ -153,6 +160,7 @@ def look_of(m: Measures, i: int, analysis: Analysis) -> Look:
     wide = shape.width_low[i] >= m.limits.broad[i] and shape.step[i] < analysis.step_share
     twin_told = not m.has_soft[i] or int(m.soft.shape.code[i]) != UNKNOWN
     return Look(
+        origin=float(m.prepared.origin[i]), span=float(m.prepared.span[i]),
         rises=bool(m.hard.trend.rise_p[i] < RISE_P),
         twin_rises=bool(m.has_soft[i] and m.soft.trend.rise_p[i] < RISE_P),
         turns=code in (FALLING, NON_MONOTONE), onset=float(shape.onset[i]),
@@ -182,7 +190,7 @@ def _sides(u: Floats, asked: Bools, look: Look, count: int) -> tuple[int, ...]:
         free = np.flatnonzero(inside & ~asked)
         lack = need - int((inside & asked).sum())
         if lack > 0 and len(free):
-            found += _fill(u, asked, free, (0.0, 1.0), min(lack, count))
+            found += _fill(u, asked, free, (-np.inf, np.inf), min(lack, count))
     return tuple(found[:count])
 
 
