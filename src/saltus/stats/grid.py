@@ -132,7 +132,7 @@ def _spread(level: int) -> list[tuple[int, float, float]]:
             count = 61 if w <= 0.1 else 57 if w <= 0.28 else 39
             forms = (LOGISTIC,) if w <= 0.03 else (LOGISTIC, RAMP) if w <= 0.06 else forms
         else:
-            count = 41 if w <= 0.06 else 31 if w <= 0.1 else 23 if w <= 0.3 else 15
+            count = 41 if w <= 0.06 else 27 if w <= 0.1 else 19 if w <= 0.3 else 11
             forms = (LOGISTIC,) if w <= 0.06 else forms[:3]
         found += [(form, w, m) for form in forms for m in np.linspace(low, high, count)]
     return found

@@ -27,7 +27,7 @@ from saltus.stats.shape import FALLING, NON_MONOTONE, Limits
 
 PIECE = 40_000
 """Points of all draws that are computed together, about."""
-BLOCKS = (10, 30, 60)
+BLOCKS = (8, 32, 60)
 """Draws per round; a curve whose draws so far all agree is done."""
 Word = Callable[[int, tuple[int, ...]], Verdict]
 """(index of the curve, codes of its facts) → verdict."""
