@@ -36,12 +36,14 @@ CASES = {
 }
 """Case → how many times lm-eval's items per second are wanted."""
 
-PEOPLE = (
-    "Anna Boris Clara Dinesh Elena Farid Greta Hugo Irina Jonas Keiko Lamar Marta Nils Olga".split()
-)  # noqa: SIM905
-THINGS = (
-    "apples books candles drums eggs feathers globes hammers irons jars kites lamps maps".split()
-)  # noqa: SIM905
+PEOPLE = [
+    "Anna", "Boris", "Clara", "Dinesh", "Elena", "Farid", "Greta", "Hugo", "Irina", "Jonas", "Keiko", "Lamar",
+    "Marta", "Nils", "Olga",
+]  # fmt: skip
+THINGS = [
+    "apples", "books", "candles", "drums", "eggs", "feathers", "globes", "hammers", "irons", "jars", "kites",
+    "lamps", "maps",
+]  # fmt: skip
 PLACES = [
     "a wooden box", "the old market", "her neighbour's garage", "a shop by the river", "the attic", "a blue basket",
 ]  # fmt: skip

@@ -53,8 +53,8 @@ class AskPolicy:
     """none: text as written; auto: the tokenizer's chat template around each prompt."""
     batch_tokens: int = 8192
     """Most tokens (padding included) in one forward pass."""
-    memory_mb: int = 1024
-    """What a local model may use beside its weights, in MB; changes no answer."""
+    memory_mb: int | None = None
+    """MB a local model may use beside its weights; by default a quarter of them, at least 1024."""
     allow: tuple[str, ...] = ()
     """Named permissions: "trust-remote-code", "pickle-weights"."""
 

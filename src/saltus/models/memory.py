@@ -1,8 +1,8 @@
 """What fits into the memory a user grants beside the weights.
 
-Estimated from the config: a quarter for key/values that are carried from one forward pass to the next, a quarter for
-logits, half for what the layers compute in between. The estimate is generous; one row of a plain batch that alone
-needs more is asked nevertheless.
+Estimated from the config: half for key/values that are carried from one forward pass to the next, a quarter for
+logits, a quarter for what the layers compute in between. The estimate is generous; one row of a plain batch that
+alone needs more is asked nevertheless.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from typing import Any
 
 from saltus.models.head import vocabulary
 
+LEAST = 1024
+"""MB granted by default to the smallest network."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """In tokens, logits and bytes."""
+    """In megabytes, tokens and logits."""
 
+    megabytes: int
     tokens: int
     """Most tokens per forward pass."""
     path: int
@@ -27,8 +31,14 @@ class Budget:
     """Whether a copy of all weights in fp32 fits."""
 
     @classmethod
-    def of(cls, net: Any, megabytes: int) -> Budget:
-        """The budget of a network. Config fields that are missing count as those of a usual transformer."""
+    def of(cls, net: Any, megabytes: int | None) -> Budget:
+        """The budget of a network, by default a quarter of its weights, at least LEAST.
+
+        Config fields that are missing count as those of a usual transformer.
+        """
+        weights = sum(p.numel() for p in net.parameters())
+        if megabytes is None:
+            megabytes = max(LEAST, weights * net.dtype.itemsize // 4 // 2**20)
         room, config = megabytes * 2**20, net.config.get_text_config()
         width = int(getattr(config, "hidden_size", None) or 1024)
         layers = int(getattr(config, "num_hidden_layers", None) or 24)
@@ -40,8 +50,9 @@ class Budget:
         carried = 2 * layers * shared * each * size
         passing = size * (10 * width + 4 * inner + 3 * (heads + 2 * shared) * each)
         return cls(
-            tokens=max(1, room // 2 // passing),
-            path=room // 4 // carried // 2,
+            megabytes=megabytes,
+            tokens=max(1, room // 4 // passing),
+            path=room // 2 // carried // 2,
             head_cells=max(vocabulary(net), room // 4 // 8),
-            fits_in_fp32=4 * sum(p.numel() for p in net.parameters()) <= room,
+            fits_in_fp32=4 * weights <= room,
         )

@@ -44,7 +44,8 @@ class Limits:
     window: int | None
     """Most tokens it was built for."""
     batch_tokens: int
-    memory_mb: int
+    memory_mb: int | None
+    """Beside the weights; None: see `memory`."""
 
 
 class Engine:
@@ -92,7 +93,8 @@ class Engine:
         return {
             "mode": "plain" if self.why else "packed", "why_plain": self.why,
             "sliding_window": self.slides, "why_plain_beyond_window": self.why_far,
-            "memory_mb": self.limits.memory_mb, "tokens_per_forward": self.tuner.best,
+            "memory_mb": self.budget.megabytes, "longest_packed": self.budget.path,
+            "tokens_per_forward": self.tuner.best,
         }  # fmt: skip
 
     def _sorted(self, rows: Sequence[Row]) -> dict[str, list[Row]]:

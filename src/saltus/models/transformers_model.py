@@ -187,7 +187,7 @@ class TransformersModel:
         except (RuntimeError, MemoryError, IndexError) as error:
             raise ModelError(
                 f"{self.folder}: the network failed: {error}; if memory ran out, lower `ask: {{memory_mb: "
-                f"{self.ask.memory_mb}}}`"
+                f"{self.engine.budget.megabytes}}}`"
             ) from error
 
     def _unaskable(self, request: Request) -> str | None:
