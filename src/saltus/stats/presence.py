@@ -36,9 +36,9 @@ class Presence:
     """Per curve."""
 
     p: Floats
-    """Two-sided test that some part of the curve differs from the floor."""
+    """Two-sided test that some part of the curve differs from the floor; below it only where the curve falls."""
     effect: Floats
-    """Largest smoothed distance from the floor, with sign."""
+    """Largest smoothed distance from the floor, with sign; 0 where all of a rise lies below it."""
     low: Floats
     high: Floats
     """95 % interval of the last level."""
@@ -103,17 +103,20 @@ def presence(channel: Channel, series: Series, floor: Floors, dispersion: Floats
     spread = spread + f_error[:, 0] ** 2
     there = pair_ok.any(axis=1)
     p_each = _two_sided(level, n_eff, f[:, 0], f_error[:, 0], spread, channel.binomial[:, None])
-    p_each = np.where(there, p_each, 1.0)
     last = np.maximum(there.sum(axis=1) - 1, 0)
     rows = np.arange(len(level))
+    # Below the floor is no skill: an untrained network may not even guess. It counts where a curve falls there.
+    falls = level[rows, last] < level[:, 0]
+    counts = there & ((level > f[:, 0]) | falls[:, None])
+    p_each = np.where(counts, p_each, 1.0)
     tests = np.maximum(there.sum(axis=1), 1)
     p = np.minimum(1.0, 2 * np.minimum(p_each[rows, last], tests * p_each.min(axis=1)))
-    distance = np.where(there, level - f[:, 0], 0.0)
+    distance = np.where(counts, level - f[:, 0], 0.0)
     top = np.abs(distance).argmax(axis=1)
     point = _over_seeds(series.y, series.ok)
-    off, lone = _off_points(point, series, f[:, 0, 0], wide / seeds, floor.stderr)
+    off, lone = _off_points(point, series, f[:, 0, 0], wide / seeds, floor.stderr, falls)
     known = np.isfinite(floor.value)
-    end, error = distance[rows, last], np.sqrt(spread[rows, last])
+    end, error = (level - f[:, 0])[rows, last], np.sqrt(spread[rows, last])
     n_last = np.where(
         channel.binomial, per_point[rows, np.minimum(last, per_point.shape[1] - 1)], np.nan
     )
@@ -148,12 +151,12 @@ def _two_sided(
 
 
 def _off_points(
-    point: Floats, series: Series, f: Floats, scale: Floats, f_error: Floats
+    point: Floats, series: Series, f: Floats, scale: Floats, f_error: Floats, falls: Bools
 ) -> tuple[np.ndarray, Bools]:
     """Positions off the floor, by 3 standard errors and a third of the largest distance; and whether it is just one."""
-    there = series.ok.any(axis=1)
+    counts = series.ok.any(axis=1) & ((point > f[:, None]) | falls[:, None])
     var = _over_seeds(series.var, series.ok) * scale[:, None] + f_error[:, None] ** 2
-    distance = np.where(there, point - f[:, None], 0.0)
+    distance = np.where(counts, point - f[:, None], 0.0)
     clear = np.abs(distance) > 3 * np.sqrt(var)
     largest = np.abs(distance).max(axis=1)
     off = clear & (np.abs(distance) > largest[:, None] / 3)
