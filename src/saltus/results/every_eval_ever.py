@@ -26,6 +26,7 @@ from saltus.results.published import (
     mapping,
     number,
     place,
+    refusing,
     text,
     text_twins,
     version_notes,
@@ -41,6 +42,7 @@ _FROM_IDS = {"exact-match": "exact_match", "pass-at-1": "pass@1", "pass_at_1": "
 _CONDITIONS = ("condition", "condition_level", "format", "elicitation", "slice", "skill")
 
 
+@refusing("an Every Eval Ever record")
 def read(path: Path) -> Read:
     """One record as rows, its samples if they lie beside it, notes. Raises UserError for another version."""
     document = load_json(path)
@@ -55,14 +57,8 @@ def read(path: Path) -> Read:
             "an Every Eval Ever record that names no model or has no list of results", where=str(path),
             wanted="`model_info.id` and `evaluation_results`",
         )  # fmt: skip
-    try:
-        results = [_result(r) for r in document["evaluation_results"]]
-        found, used, said = _samples(path, document, results)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"the record does not follow its schema: {type(error).__name__}: {error}", where=str(path),
-            wanted="Every Eval Ever 0.3", do="validate it with the package every-eval-ever",
-        ) from error  # fmt: skip
+    results = [_result(r) for r in document["evaluation_results"]]
+    found, used, said = _samples(path, document, results)
     rows, disagree = items_over_aggregates([r for r, _ in results], found)
     kind = mapping(document.get("source_metadata")).get("source_type")
     if kind == "documentation":

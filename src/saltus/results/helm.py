@@ -18,7 +18,15 @@ from typing import Any
 from saltus.errors import UserError
 from saltus.results.chance import nominal_floor
 from saltus.results.formats import load_json
-from saltus.results.published import Read, Row, frame, items_over_aggregates, mapping, place
+from saltus.results.published import (
+    Read,
+    Row,
+    frame,
+    items_over_aggregates,
+    mapping,
+    place,
+    refusing,
+)
 
 SPEC, ITEMS, STATS = "run_spec.json", "per_instance_stats.json", "stats.json"
 _BOOKKEEPING = re.compile(
@@ -42,6 +50,7 @@ _FORMATS = {
 }
 
 
+@refusing("a HELM run")
 def read(path: Path) -> Read:
     """The run of this run_spec.json: rows, the files of numbers beside it, notes. Raises UserError."""
     spec = load_json(path)
@@ -61,16 +70,15 @@ def read(path: Path) -> Read:
     items: list[Row] = []
     rows: list[Row] = []
     for file in files:
-        try:
-            if file.name == ITEMS:
-                items, said = _items(load_json(file), shared, adapter)
-            else:
-                rows, said = _stats(load_json(file), shared, adapter)
-        except (KeyError, TypeError, AttributeError) as error:
+        found = load_json(file)
+        if not isinstance(found, list):
             raise UserError(
-                f"not as HELM writes it: {type(error).__name__}: {error}", where=str(file),
-                wanted="a list of statistics with `name` and `count`", do="copy it again, or leave the run out",
-            ) from error  # fmt: skip
+                "no list of statistics", where=str(file), wanted="the file as HELM writes it"
+            )
+        if file.name == ITEMS:
+            items, said = _items(found, shared, adapter)
+        else:
+            rows, said = _stats(found, shared, adapter)
         notes += [f"{file.name}: {s}" for s in said]
     notes += _main_split(items + rows)
     rows, disagree = items_over_aggregates(rows, items)

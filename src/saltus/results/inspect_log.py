@@ -27,6 +27,7 @@ from saltus.results.published import (
     mapping,
     number,
     place,
+    refusing,
     text,
     text_twins,
     version_notes,
@@ -50,6 +51,7 @@ _COMPARING = frozenset({"match", "exact", "includes", "pattern", "answer", "f1"}
 _SHOTS = ("fewshot", "num_fewshot", "n_shot", "n_shots", "few_shot", "shots")
 
 
+@refusing("an Inspect log")
 def read(path: Path) -> Read:
     """One log as rows, no companions, and notes. Raises UserError for another version or a damaged file."""
     if path.read_bytes()[:2] == b"PK":
@@ -92,14 +94,8 @@ def _read(
             wanted="`eval.task` and `eval.model`",
         )
     shared = _shared(spec)
-    try:
-        items, said = _items(samples, spec, log, shared)
-        rows = [{**shared, **row} for row in _aggregates(log)]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"the log is not as Inspect writes it: {type(error).__name__}: {error}",
-            where=str(path), wanted=f"the layout of version {KNOWN[0]}", do="update saltus, or leave it out",
-        ) from error  # fmt: skip
+    items, said = _items(samples, spec, log, shared)
+    rows = [{**shared, **row} for row in _aggregates(log)]
     rows, disagree = items_over_aggregates(rows, items)
     status = log.get("status")
     if status != "success":

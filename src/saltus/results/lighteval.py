@@ -33,6 +33,7 @@ from saltus.results.published import (
     mapping,
     number,
     place,
+    refusing,
     text,
     text_twins,
 )
@@ -42,6 +43,7 @@ _NEW = ("doc", "model_response", "metric")
 _NAMES = {"loglikelihood_acc": "acc", "loglikelihood_acc_norm": "acc_norm"}
 
 
+@refusing("lighteval results")
 def read(path: Path) -> Read:
     """One results file as rows, the details used, notes. Raises UserError."""
     document = load_json(path)

@@ -8,6 +8,7 @@ common tasks only (`chance.py`), or from the choices in the samples; group rows 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from saltus.metrics import base_name, lookup
 from saltus.results import lm_eval_samples
 from saltus.results.chance import nominal_floor
 from saltus.results.formats import load_json
-from saltus.results.published import Read, Row, frame, items_over_aggregates, text
+from saltus.results.published import Read, Row, frame, items_over_aggregates, refusing, text
 from saltus.results.units import family_in, params_in, seed_in, step_in, tokens_in, without
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.-]+\d")
@@ -26,6 +27,7 @@ _NAME_KEYS = ("peft", "delta", "pretrained", "model", "path", "engine")
 _QUANTISED = ("load_in_8bit", "load_in_4bit", "gptq", "autogptq")
 
 
+@refusing("lm-eval results")
 def read(path: Path) -> Read:
     """One results file as rows of the results table, the sample files used, and notes. Raises UserError."""
     document = load_json(path)
@@ -171,7 +173,7 @@ def _task_rows(document: Mapping[str, Any], task: str, found: Mapping[str, Any])
 
 def _items_from(metric: str, value: float, error: float | None) -> int | None:
     """Items behind a share, from its error: lm-eval's is √(p(1−p)/(n−1)). None where that is no whole number."""
-    if not error or not lookup(metric).binomial or not 0 < value < 1:
+    if not error or not math.isfinite(error) or not lookup(metric).binomial or not 0 < value < 1:
         return None
     n = value * (1 - value) / error**2 + 1
     right = n * value

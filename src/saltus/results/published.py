@@ -6,8 +6,9 @@ read from a model's name. Known limit: a seed in a file is a training seed only 
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ ROWS: dict[str, Any] = {
 }  # fmt: skip
 LONGEST = 400
 """Characters of a written answer compared with its target; answers may run on for thousands."""
+_MISSHAPEN = (
+    KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, pl.exceptions.PolarsError,
+)  # fmt: skip
 _STATED = (
     "series",
     "family",
@@ -58,6 +62,27 @@ _STATED = (
 _PLACES = {alias: c for c in _STATED for alias in (c, *COLUMNS[c].also) if alias != "size"}
 _PLACES["num_parameters"] = "params"
 _SAME_THING = ("task", "condition", "slice", "n_shot", "elicitation", "metric")
+
+
+def refusing(what: str) -> Callable[[Callable[[Path], Read]], Callable[[Path], Read]]:
+    """A reader that says UserError where a file is not shaped as its format wants, whichever part that is."""
+
+    def wrap(reader: Callable[[Path], Read]) -> Callable[[Path], Read]:
+        @functools.wraps(reader)
+        def read(path: Path) -> Read:
+            try:
+                return reader(path)
+            except _MISSHAPEN as error:
+                raise UserError(
+                    f"not shaped as {what}: {type(error).__name__}: {error}",
+                    where=str(path),
+                    wanted=f"{what} as the tool writes it",
+                    do="copy it again, update saltus if the tool is newer, or leave it out",
+                ) from error
+
+        return read
+
+    return wrap
 
 
 def frame(rows: Sequence[Row], model: Row, source: Path) -> pl.DataFrame:

@@ -35,7 +35,7 @@ def read_frame(path: Path, form: str) -> pl.DataFrame:
             return pl.read_ndjson(data, infer_schema_length=None)
         text = data.getvalue() if isinstance(data, io.BytesIO) else data.read_bytes()
         return pl.DataFrame(json.loads(text), infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError, EOFError, ValueError) as error:
+    except (pl.exceptions.PolarsError, OSError, EOFError, ValueError, TypeError) as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(
             f"cannot be read as {form}: {first}", where=str(path), do="check that the file is whole"
