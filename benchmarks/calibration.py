@@ -1,6 +1,6 @@
 """How often the verdict is wrong, on simulated truth: every line that must hold, kept or missed.
 
-    python benchmarks/calibration.py [--n 10000] [--seed 2026] [--power 50] [--page docs/calibration.md]
+    python benchmarks/calibration.py [--n 10000] [--seed 2026] [--power 50] [--page docs/calibration.md] [--ship]
 
 Prints the bars, the confusion, false alarms with exact intervals, coverage of intervals, and what is said by true
 width, items, points and seeds in the middle, where no word is certain. The seed is not that of the shipped calibration.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from importlib.resources import files
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +26,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--power", type=int, default=50, help="curves per cell; 0 for none")
     parser.add_argument("--page", type=Path, help="write the figures as this page of the docs")
+    parser.add_argument(
+        "--ship", action="store_true", help="make it what the release says of itself"
+    )
     arguments = parser.parse_args()
     machine, date = host(), time.strftime("%Y-%m-%d")
     print(f"{machine['cpu']}, {machine['cores']} cores, {date}")
@@ -34,6 +38,10 @@ def main() -> None:
     Console(width=160).print(found.table())
     for bar in found.bars:
         print(bar)
+    if arguments.ship:
+        Path(files("saltus") / "calibration" / "calibration.json").write_text(
+            found.to_json(), "utf-8"
+        )
     if arguments.page:
         command = f"python benchmarks/calibration.py --n {arguments.n} --seed {arguments.seed}"
         made = f"Made by `{command}` on {date}, {machine['cpu']}, {machine['cores']} cores."
