@@ -84,26 +84,34 @@ def examples(rng: np.random.Generator) -> str:
 # ------------------------------------------------------------------------------- one side, in its own process
 
 
-def ours(folder: Path, case: str, args: argparse.Namespace) -> dict[str, Any]:
-    from saltus.models.base import answer_key
+def opened(folder: Path, args: argparse.Namespace) -> Any:
     from saltus.models.transformers_model import TransformersModel
-    from saltus.records import AskPolicy, ModelRef, Request
+    from saltus.records import AskPolicy, ModelRef
 
     ref = ModelRef(adapter="dir", location=str(folder), series="speed")
-    model = TransformersModel(ref, folder, AskPolicy(memory_mb=args.memory_mb))
+    return TransformersModel(ref, folder, AskPolicy(memory_mb=args.memory_mb))
+
+
+def asked(prompt: str, continuation: str) -> Any:
+    from saltus.records import Request
+
+    return Request(kind="loglikelihood", prompt=prompt, continuation=continuation)
+
+
+def ours(folder: Path, case: str, args: argparse.Namespace) -> dict[str, Any]:
+    from saltus.models.base import answer_key
+
+    model = opened(folder, args)
     passes: list[tuple[int, float]] = []
     tuner = model.engine.tuner
     model.engine.tuner = Watched(tuner, passes)
 
     def score(items: list[list[tuple[str, str]]]) -> list[list[float]]:
-        asked = [
-            [model.encode(Request(kind="loglikelihood", prompt=a, continuation=b)) for a, b in item]
-            for item in items
-        ]
-        answers = {a.key: a for a in model.loglikelihood([r for some in asked for r in some])}
+        rows = [[model.encode(asked(*pair)) for pair in item] for item in items]
+        answers = {a.key: a for a in model.loglikelihood([r for some in rows for r in some])}
         return [
             [sum(answers[answer_key(model.identity, r)].token_logprobs) for r in some]
-            for some in asked
+            for some in rows
         ]
 
     found = timed(score, pairs(case, args.items), lambda: passes.clear())
@@ -112,6 +120,32 @@ def ours(folder: Path, case: str, args: argparse.Namespace) -> dict[str, Any]:
         "tokens": tokens, "body_tokens_per_s": tokens / seconds, "engine": model.engine.describe(),
         "plain_body_tokens_per_s": plain_body(model.net),
     }  # fmt: skip
+
+
+def tails(folder: Path, _: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Few-shot items alone, then with three conditions that change the question's last words."""
+    model = opened(folder, args)
+    base = pairs("few-shot", args.items)
+    turns = [" Think.\nAnswer:", " Be brief.\nAnswer:", " Guess.\nAnswer:"]
+    more = [
+        [(a.removesuffix("\nAnswer:") + turn, b) for turn in ["\nAnswer:", *turns] for a, b in item]
+        for item in base
+    ]
+    found = {}
+    for name, items in (("alone", base), ("with conditions", more)):
+        rows = [model.encode(asked(*pair)) for item in items for pair in item]
+        distinct = {
+            (*(r.prompt_ids or ()), *(r.continuation_ids or ()))[: k + 1]
+            for r in rows
+            for k in range(len((*(r.prompt_ids or ()), *(r.continuation_ids or ()))) - 1)
+        }
+        list(model.loglikelihood(rows[:8]))
+        began, spent = time.perf_counter(), time.process_time()
+        list(model.loglikelihood(rows))
+        found[name] = {
+            "wall": time.perf_counter() - began, "cpu": time.process_time() - spent, "tokens": len(distinct),
+        }  # fmt: skip
+    return found
 
 
 class Watched:
@@ -201,7 +235,7 @@ def run(side: str, case: str, size: str, args: argparse.Namespace) -> dict[str, 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
-    if side == "ours":
+    if side != "theirs":
         sys.exit(done.stderr)
     last = (done.stderr.strip().splitlines() or ["killed"])[-1]
     print(f"{case:26}{'lm-eval ' + size:14} did not get through: {last[:90]}", flush=True)
@@ -274,7 +308,13 @@ def main() -> None:
 
         torch.set_num_threads(args.threads)
         resource.setrlimit(resource.RLIMIT_DATA, (int(args.limit_gb * 2**30),) * 2)
-        print(json.dumps({"ours": ours, "theirs": theirs}[args.side](args.folder, args.case, args)))
+        print(
+            json.dumps(
+                {"ours": ours, "theirs": theirs, "tails": tails}[args.side](
+                    args.folder, args.case, args
+                )
+            )
+        )
         return
     from saltus.hosts import host
 
@@ -282,11 +322,22 @@ def main() -> None:
     print(
         f"{machine['cpu']}, {machine['cores']} cores, {args.threads} threads, {date}, {args.folder.name}, fp32\n"
     )
+    extra = run("tails", "-", "-", args)
+    assert extra is not None
+    one, four = extra["alone"], extra["with conditions"]
+    each = (four["tokens"] / one["tokens"] - 1) / 3
+    cost = {kind: (four[kind] / one[kind] - 1) / 3 for kind in ("wall", "cpu")}
+    print(
+        f"a condition that changes a question's last words adds {each:.3f} of the tokens and {cost['wall']:.3f} of "
+        f"the time ({cost['cpu']:.3f} of processor time)\n",
+        flush=True,
+    )
     found = {case: compare(case, args) for case in args.cases.split("|")}
     kept = all(one["ratio"] >= one["bar"] for one in found.values())
     print(json.dumps({
         "benchmark": "engine_speed", "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
         "threads": args.threads, "memory_mb": args.memory_mb, "kept": kept, "cases": found,
+        "per_condition": {"tokens": each, **cost},
     }))  # fmt: skip
 
 

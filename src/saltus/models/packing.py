@@ -14,6 +14,7 @@ is only known to agree within the noise of its dtype.
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -155,10 +156,15 @@ class Engine:
 
 NEAR = 24
 """Length of the self-check's rows."""
+MOST = 24
+"""Most tokens one of them asks for."""
 
 
 def check_rows(net: Any, longest: int) -> list[Row]:
-    """Random rows that branch late, early and not at all; one prefix before two single tokens."""
+    """Random rows that branch late, early and not at all; one prefix before two single tokens.
+
+    Long rows are few and ask little: they are there for what lies beyond a window.
+    """
     dice = torch.Generator().manual_seed(0)
 
     def some(n: int) -> tuple[int, ...]:
@@ -170,17 +176,23 @@ def check_rows(net: Any, longest: int) -> list[Row]:
         stem + some(1), stem + some(1), stem[:late] + some(longest - late + 1),
         stem[:early] + some(max(2, longest // 3)), some(max(2, longest // 2)),
     ]  # fmt: skip
-    cuts = (longest, longest, min(late, longest - 1) or 1, max(1, early), 1)
-    return [Row(i, t[:c], t[c:]) for i, (t, c) in enumerate(zip(texts, cuts, strict=True)) if t[c:]]
+    ends = (longest, longest, min(late, longest - 1) or 1, max(1, early), 1)
+    cuts = [max(end, len(t) - MOST) for t, end in zip(texts, ends, strict=True)]
+    asked = [Row(i, t[:c], t[c:]) for i, (t, c) in enumerate(zip(texts, cuts, strict=True))]
+    return [row for row in asked if row.continuation][: 3 if longest > NEAR else None]
 
 
 def single(net: Any, rows: Sequence[Row]) -> Truth:
-    """Log-probabilities by the architecture's own forward pass, one row at a time, every logit computed."""
-    found = {}
+    """Log-probabilities by the architecture's own forward pass, one row at a time."""
+    found, spares = {}, "logits_to_keep" in inspect.signature(net.forward).parameters
     for row in rows:
+        last = len(row.continuation)
         with torch.inference_mode():
-            logits = net(input_ids=torch.tensor([row.read], device=net.device)).logits[0]
-        wanted = logits[len(row.prompt) - 1 :].float().log_softmax(-1)
+            logits = net(
+                input_ids=torch.tensor([row.read], device=net.device),
+                **({"logits_to_keep": last} if spares else {}),
+            ).logits[0]
+        wanted = logits[-last:].float().log_softmax(-1)
         found[row.index] = [wanted[k, token].item() for k, token in enumerate(row.continuation)]
     return found
 
