@@ -132,6 +132,18 @@ def test_the_table_goes_out_and_comes_in_again(saltus: Run) -> None:
     )
 
 
+def test_a_study_goes_out_as_every_eval_ever(saltus: Run) -> None:
+    saltus("run", "study.yaml", "--json")
+    code, out, err = saltus(
+        "export", "study.yaml", "--to", "eee", "--as", "every-eval-ever", "--by", "us"
+    )
+    assert code == 0, err
+    assert "results" in out
+    records = list(Path("eee").rglob("*.json"))
+    assert json.loads(records[0].read_text())["schema_version"].startswith("0.3")
+    assert saltus("export", "study.yaml", "--to", "eee", "--as", "every-eval")[0] == 2
+
+
 def test_a_report_is_made_again_without_the_store(saltus: Run) -> None:
     saltus("run", "study.yaml", "--json")
     page = Path("study.saltus/report.html")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from saltus import __version__
+from saltus.cli_options import Axes, Factor, Json, Out, Rename, Series, Slice, Strict, Tasks, Twin
 from saltus.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,41 +31,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if a hypothesis is not kept.")]
-Axes = Annotated[
-    list[str] | None, typer.Option("--axis", help="Judge along this axis only; may repeat.")
-]
-Series = Annotated[
-    str | None,
-    typer.Option("--series", help="Columns whose values make a series, e.g. family,variant."),
-]
-Twin = Annotated[
-    list[str] | None,
-    typer.Option("--twin", help="Pair metrics yourself, e.g. acc=ppl; may repeat."),
-]
-Factor = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--factor",
-        help="Columns from names, e.g. 'task=(?P<skill>.*)_(?P<format>mc|rc)'; may repeat.",
-    ),
-]
-Slice = Annotated[
-    list[str] | None, typer.Option("--slice", help="Judge slices by difficulty or group as well.")
-]
-Rename = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--rename", help="A column of yours as one of ours, e.g. score=value; may repeat."
-    ),
-]
-Tasks = Annotated[
-    list[str] | None,
-    typer.Option("--task", "-t", help="A task, e.g. jsonl:items.jsonl; may repeat."),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -267,14 +233,25 @@ def models(as_json: Json = False) -> None:
 @app.command()
 def export(
     study: Annotated[Path, typer.Argument(help="A study.yaml.")],
-    to: Annotated[Path, typer.Option("--to", help="A .parquet or .csv file.")],
+    to: Annotated[Path, typer.Option("--to", help="A .parquet or .csv file; a folder for --as.")],
     items: Annotated[
         bool, typer.Option("--items", help="One row per item instead of per number.")
     ] = False,
+    form: Annotated[
+        str | None, typer.Option("--as", help="every-eval-ever: records of its schema 0.3.0.")
+    ] = None,
+    by: Annotated[str, typer.Option("--by", help="Who publishes the records.")] = "unknown",
+    developer: Annotated[str, typer.Option("--developer", help="Who made the models.")] = "unknown",
 ) -> None:
     """Write the results table of a study, for any other tool."""
-    from saltus.export import export_table
+    from saltus.export import export_records, export_table
 
+    if form is not None:
+        written = export_records(study, to, form, by=by, developer=developer, items=items)
+        _say(f"Wrote {written.results:,} results and {written.samples:,} samples to {to}")
+        for why, count in written.left_out.items():
+            _say(f"Left out: {count:,}: {why}")
+        return
     rows = export_table(study, to, items=items)
     _say(f"Wrote {rows:,} rows to {to}")
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from saltus.errors import UserError
+from saltus.errors import UserError, nearest
 from saltus.running import load_with_store
+
+if TYPE_CHECKING:
+    from saltus.results.every_eval_ever_write import Written
+
+FORMS = ("every-eval-ever",)
 
 
 def export_table(document: Path, to: Path, *, items: bool = False) -> int:
@@ -27,3 +34,16 @@ def export_table(document: Path, to: Path, *, items: bool = False) -> int:
     except OSError as error:
         raise UserError(f"cannot be written: {error}", where=str(to)) from error
     return table.height
+
+
+def export_records(
+    document: Path, to: Path, form: str, *, by: str, developer: str, items: bool
+) -> Written:
+    """Writes a study in another project's format into the folder `to`. Raises UserError for an unknown one."""
+    if form not in FORMS:
+        raise UserError(f"--as {form}", wanted=nearest(form, FORMS), do="mend --as")
+    from saltus.export_every_eval_ever import export_every_eval_ever
+    from saltus.results.every_eval_ever_record import Provenance
+
+    source = Provenance(organization=by, developer=developer, retrieved=int(time.time()))
+    return export_every_eval_ever(document, to, source, items=items)

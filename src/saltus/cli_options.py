@@ -1,0 +1,43 @@
+"""Options that several commands share, with their help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if a hypothesis is not kept.")]
+Axes = Annotated[
+    list[str] | None, typer.Option("--axis", help="Judge along this axis only; may repeat.")
+]
+Series = Annotated[
+    str | None,
+    typer.Option("--series", help="Columns whose values make a series, e.g. family,variant."),
+]
+Twin = Annotated[
+    list[str] | None,
+    typer.Option("--twin", help="Pair metrics yourself, e.g. acc=ppl; may repeat."),
+]
+Factor = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--factor",
+        help="Columns from names, e.g. 'task=(?P<skill>.*)_(?P<format>mc|rc)'; may repeat.",
+    ),
+]
+Slice = Annotated[
+    list[str] | None, typer.Option("--slice", help="Judge slices by difficulty or group as well.")
+]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rename", help="A column of yours as one of ours, e.g. score=value; may repeat."
+    ),
+]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option("--task", "-t", help="A task, e.g. jsonl:items.jsonl; may repeat."),
+]
