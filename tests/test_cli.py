@@ -153,6 +153,25 @@ def test_a_report_is_made_again_without_the_store(saltus: Run) -> None:
     assert page.read_text() == before
 
 
+def test_locating_asks_few_of_many_checkpoints(saltus: Run) -> None:
+    many = STUDY.replace("points: 12, seeds: 3", "points: 120").replace(
+        "expect: flat", "expect: leap"
+    )
+    Path("study.yaml").write_text(many.replace("limit: 60", "limit: 100"))
+    before = testing.asked()
+    code, out, err = saltus("run", "study.yaml", "--locate")
+    assert code == 0, err
+    assert "of 120 checkpoints" in out
+    assert testing.asked() - before <= 100 * 120 / 4
+    assert "sharp" in out
+
+
+def test_a_plan_says_what_could_be_told_apart(saltus: Run) -> None:
+    code, out, _ = saltus("plan", "--items", "200", "--points", "10", "--seeds", "1", "--json")
+    assert code == 0
+    assert json.loads(out)
+
+
 def test_shards_share_one_store(saltus: Run) -> None:
     for part in ("1/2", "2/2"):
         code, out, _ = saltus("run", "study.yaml", "--shard", part)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from saltus import hypotheses, provenance
+from saltus import below_floor, hypotheses, provenance
 from saltus.curves import Assembled, assemble
 from saltus.errors import UserError, nearest
 from saltus.findings import Findings, read_findings, write_findings
@@ -129,6 +130,8 @@ def analyze_answers(study: Study, store: Store, choices: Choices | None = None) 
     arguments["series"] = arguments["series"] or ("series",)
     assembled = assemble(items, primary=primaries(study), registered=study.hypotheses, **arguments)
     findings = _judged(assembled, study.analysis, study.study_id)
+    if study.repeats > 1:
+        findings = _with_samples(findings, items)
     settled = hypotheses.settle(study.hypotheses, findings, hypotheses.loss_falls(assembled.batch))
     context = provenance.of_study(study, store, items, findings=findings, settled=settled)
     return Analysed(findings=findings, context=context, inputs=_inputs(assembled, choices, None))
@@ -178,6 +181,14 @@ def _judged(assembled: Assembled, analysis: Analysis, study_id: str) -> Findings
     rng = np.random.default_rng(seed_from(analysis.seed, "judge"))
     judged = judge(assembled.batch, analysis, rng)
     return Findings(tuple(replace(finding, study_id=study_id) for finding in judged))
+
+
+def _with_samples(findings: Findings, items: pl.DataFrame) -> Findings:
+    """Evidence from repeated samples beside the judged one; it decides no verdict."""
+    more = below_floor.evidence(items, findings)
+    return Findings(
+        tuple(replace(f, evidence=(*f.evidence, *more.get(f.finding_id, ()))) for f in findings)
+    )
 
 
 def _inputs(assembled: Assembled, choices: Choices, reading: Reading | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from saltus import __version__
+from saltus.cli_design import register
 from saltus.cli_options import Axes, Factor, Json, Out, Rename, Series, Slice, Strict, Tasks, Twin
 from saltus.errors import UserError
 
@@ -31,6 +32,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+
+
+register(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -79,6 +83,12 @@ def run(
     shard: Annotated[
         str | None, typer.Option("--shard", help="i/n: this worker's part, i from 1.")
     ] = None,
+    locate: Annotated[
+        bool, typer.Option("--locate", help="Find the onset by asking few of many checkpoints.")
+    ] = False,
+    interval: Annotated[
+        float | None, typer.Option("--interval", help="With --locate: decades to stop at.")
+    ] = None,
     as_json: Json = False,
     strict: Strict = False,
 ) -> None:
@@ -89,7 +99,9 @@ def run(
     if dry_run:
         _dry_run(path, as_json)
         return
-    _run_study(path, out=None, as_json=as_json, strict=strict, shard=shard)
+    if locate:
+        _locate(path, interval, as_json)
+    _run_study(path, out=None, as_json=as_json, strict=strict, shard=shard, ask=not locate)
 
 
 @app.command()
@@ -293,13 +305,14 @@ def main() -> None:
 
 
 def _run_study(
-    document: Path, *, out: Path | None, as_json: bool, strict: bool, shard: str | None = None
-) -> None:
+    document: Path, *, out: Path | None, as_json: bool, strict: bool,
+    shard: str | None = None, ask: bool = True,
+) -> None:  # fmt: skip
     from saltus.analyze import analyze_study, write
     from saltus.running import run_study, store_path
 
-    done = run_study(document, part=shard, show=not as_json)
-    if shard is not None:
+    done = run_study(document, part=shard, show=not as_json) if ask else None
+    if shard is not None and done is not None:
         said = f"This part is done: {done.asked:,} answers. When all are: saltus analyze {document}"
         _say(said) if not as_json else _json({"asked": done.asked, "failures": done.failures})
         raise typer.Exit(3 if done.failures else 0)
@@ -307,6 +320,15 @@ def _run_study(
     page = write(analysed, out or store_path(document))
     _show(analysed, page, as_json, done)
     _exit(analysed, strict=strict)
+
+
+def _locate(document: Path, interval: float | None, as_json: bool) -> None:
+    from saltus.locate import locate_study
+    from saltus.show_design import located
+
+    found = locate_study(document, interval=interval, show=not as_json)
+    if not as_json:
+        _rich(*located(found))
 
 
 def _dry_run(document: Path, as_json: bool) -> None:
