@@ -100,6 +100,10 @@ def run(
         _dry_run(path, as_json)
         return
     if locate:
+        if shard is not None:
+            raise UserError(
+                "--locate goes with one process", where="--shard", do="leave one of them out"
+            )
         _locate(path, interval, as_json)
     _run_study(path, out=None, as_json=as_json, strict=strict, shard=shard, ask=not locate)
 
