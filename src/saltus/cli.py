@@ -129,7 +129,7 @@ def analyze(
     choices = parse_choices(
         axis=axis, series=series, twin=twin, factor=factor, slices=slices, rename=rename
     )
-    if len(sources) == 1 and _is_study(sources[0]):
+    if len(sources) == 1 and Path(sources[0]).suffix in (".yaml", ".yml"):
         analysed = analyze_study(Path(sources[0]), choices)
     else:
         analysed = analyze_results(sources, choices)
@@ -345,10 +345,6 @@ def _dry_run(document: Path, as_json: bool) -> None:
         _json(show.plan_data(made))
     else:
         _rich(*show.plan(made))
-
-
-def _is_study(source: str) -> bool:
-    return Path(source).suffix in (".yaml", ".yml")
 
 
 def _show(analysed: Analysed, page: Path, as_json: bool, done: RunReport | None = None) -> None:
