@@ -269,13 +269,13 @@ def test_read_logits_reads_several_tokens_of_one_row() -> None:
 
 
 def test_the_tuner_stops_where_more_is_no_faster() -> None:
-    tuner, rate = Tuner(8192), {256: 1.0, 512: 1.5, 1024: 1.6, 2048: 1.2}
+    tuner, rate = Tuner(8192), {512: 1.0, 1024: 1.5, 2048: 1.6, 4096: 1.2}
     tokens = tuner(0, 0.0)
     asked = []
     for _ in range(20):
         asked.append(tokens)
         tokens = tuner(tokens, tokens / rate[tokens])
-    assert asked[0] == 256
-    assert max(asked) == 2048
-    assert set(asked[8:]) == {1024}
+    assert asked[0] == 512
+    assert max(asked) == 4096
+    assert set(asked[8:]) == {2048}
     assert Tuner(100)(0, 0.0) == 100
