@@ -3,7 +3,7 @@
     python benchmarks/calibration.py [--n 10000] [--seed 2026] [--power 50] [--page docs/calibration.md] [--ship]
 
 Prints the bars, the confusion, false alarms with exact intervals, coverage of intervals, and what is said by true
-width, items, points and seeds in the middle, where no word is certain. The seed is not that of the shipped calibration.
+width, items, points and seeds in the middle, where no word is certain.
 """
 
 from __future__ import annotations
