@@ -110,6 +110,19 @@ def test_every_distinct_token_is_read_once(tiny: Tiny, read: Any) -> None:
         assert max(seen) <= tokens
 
 
+def test_the_last_layer_computes_what_is_asked_and_leaves_no_hook(tiny: Tiny) -> None:
+    network, rows = net(tiny("llama")), bushy()
+    made, seen = engine(network), []
+    last = network.model.layers[-1].mlp
+    last.gate_proj.register_forward_hook(lambda _, args, __: seen.append(args[0].shape[1]))
+    list(made.score(rows))
+    nodes = {row.read[: k + 1] for row in rows for k in range(row.length)}
+    asked = {row.read[: k + 1] for row in rows for k in range(len(row.prompt) - 1, row.length)}
+    assert sum(seen) == len(asked) < len(nodes)
+    assert not last._forward_hooks
+    assert not last._forward_pre_hooks
+
+
 def test_letters_after_one_prompt_cost_one_row_of_the_head(tiny: Tiny) -> None:
     network, seen = net(tiny("gpt2")), []
     made = engine(network)

@@ -22,7 +22,7 @@ import torch
 
 from saltus.models.head import Head, vocabulary
 from saltus.models.rows import Row, Scored
-from saltus.models.trie import Chunk, Stream, build, first
+from saltus.models.trie import Chunk, Ints, Stream, build, first
 
 NAME = "saltus_trie"
 """What the attention is registered as."""
@@ -153,6 +153,40 @@ def _ours(configs: Sequence[Any]) -> Iterator[None]:
             config._attn_implementation = name
 
 
+@contextlib.contextmanager
+def _only(module: Any, places: torch.Tensor) -> Iterator[None]:
+    """The module computes these tokens of its input [1, tokens, width] and answers zero for the others."""
+    if module is None:
+        yield
+        return
+    width = 0
+
+    def fewer(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        nonlocal width
+        width = args[0].shape[1]
+        return (args[0][:, places], *args[1:])
+
+    def spread(_: Any, __: Any, out: Any) -> Any:
+        if isinstance(out, tuple):  # mixtures of experts tell what they chose beside it
+            return (spread(_, __, out[0]), *out[1:])
+        whole = out.new_zeros(1, width, *out.shape[2:])
+        whole[:, places] = out
+        return whole
+
+    hooks = [module.register_forward_pre_hook(fewer), module.register_forward_hook(spread)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _last_mlp(body: Any) -> Any:
+    """The part of the last layer after which nothing mixes tokens: it need not see those nobody asks for."""
+    stacks = [m for m in body.children() if isinstance(m, torch.nn.ModuleList) and len(m)]
+    return getattr(max(stacks, key=len)[-1], "mlp", None) if stacks else None
+
+
 class Reader:
     """Puts chunks through the body of a network. Raises Unpackable for one that takes no positions."""
 
@@ -167,10 +201,14 @@ class Reader:
         taken = inspect.signature(self.body.forward).parameters
         if "position_ids" not in taken:
             raise Unpackable("it takes no positions")
+        self.last = _last_mlp(self.body)
         self.fixed = {"use_cache": False} if "use_cache" in taken else {}
 
-    def read(self, chunk: Chunk, spine: Spine) -> tuple[torch.Tensor, Spine]:
-        """Hidden states [tokens, width] before the head, and the key/values the next chunk needs."""
+    def read(self, chunk: Chunk, spine: Spine, places: Ints) -> tuple[torch.Tensor, Spine]:
+        """Hidden states [places, width] before the head, and the key/values the next chunk needs.
+
+        places: indices into the chunk of the tokens somebody asks what follows.
+        """
         device, stream = self.net.device, chunk.stream
         running = _Pass(
             chunk, spine, self.net.dtype, device, torch.from_numpy(chunk.kept()).to(device)
@@ -179,15 +217,16 @@ class Reader:
             torch.from_numpy(x[chunk.start : chunk.stop])[None].to(device)
             for x in (stream.ids, stream.depth)
         )
+        wanted = torch.from_numpy(places).to(device)
         token = _RUNNING.set(running)
         try:
-            with _ours(self.configs), torch.inference_mode():
+            with _ours(self.configs), _only(self.last, wanted), torch.inference_mode():
                 hidden = self.body(input_ids=ids, position_ids=depth, **self.fixed)[0]
         finally:
             _RUNNING.reset(token)
         if not running.layers or hidden.shape[:2] != (1, len(chunk)):
             raise Unpackable("its attention cannot be replaced")
-        return hidden[0], running.left
+        return hidden[0, wanted], running.left
 
 
 def score(
@@ -204,10 +243,10 @@ def score(
     began, told = time.perf_counter(), 0
     while len(chunk):
         start = time.perf_counter()
-        hidden, spine = reader.read(chunk, spine)
+        hidden, spine = reader.read(chunk, spine, wanted.places(chunk))
         tokens = budget(len(chunk), time.perf_counter() - start)
         with torch.inference_mode():
-            wanted.collect(chunk, hidden)
+            wanted.collect(hidden)
             wanted.settle(to_the_end=chunk.stop == len(stream))
         done = wanted.complete()
         cost = sum(rows[stream.order[i]].length for i in range(told, done))
@@ -234,12 +273,15 @@ class _Wanted:
         self.count = self.settled = 0
         """Spots whose hidden states are here, and spots that went through the head."""
 
-    def collect(self, chunk: Chunk, hidden: torch.Tensor) -> None:
-        """Takes what is wanted of a chunk's hidden states."""
-        first_, last = np.searchsorted(self.spots, [chunk.start, chunk.stop])
-        at = torch.from_numpy(self.spots[first_:last] - chunk.start).to(hidden.device)
-        self.waiting.append(hidden[at])
-        self.count += len(at)
+    def places(self, chunk: Chunk) -> Ints:
+        """The spots in a chunk, as indices into it."""
+        a, b = np.searchsorted(self.spots, [chunk.start, chunk.stop])
+        return self.spots[a:b] - chunk.start
+
+    def collect(self, hidden: torch.Tensor) -> None:
+        """Takes the hidden states of a chunk's spots."""
+        self.waiting.append(hidden)
+        self.count += len(hidden)
 
     def settle(self, *, to_the_end: bool) -> None:
         """Puts full blocks through the head, at the end also the rest."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from saltus.models.rows import Row
 
-QUERIES = 64
+QUERIES = 96
 """Most queries of one attention block."""
 SLACK = 1.3
 """Padded over real pairs of query and key that blocks computed together may cost, beside SPARE pairs."""
