@@ -52,7 +52,7 @@ class AskPolicy:
     template: Literal["none", "auto"] = "none"
     """none: text as written; auto: the tokenizer's chat template around each prompt."""
     batch_tokens: int = 8192
-    """Most tokens (padding included) in one forward pass."""
+    """Most tokens (padding included) in one forward pass; fewer than 128 count as 128."""
     memory_mb: int | None = None
     """MB a local model may use beside its weights; by default a quarter of them, at least 1024."""
     allow: tuple[str, ...] = ()

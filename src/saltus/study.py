@@ -132,11 +132,12 @@ class Study:
     @cached_property
     def study_id(self) -> str:
         """Hash of what the document means: what equals a default may be left out, except the analysis
-        numbers, which are hashed in full; how much is asked at once (`batch_tokens`) is left out.
+        numbers, which are hashed in full; how much is asked at once is left out.
         """
         meaning = self.document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         meaning["analysis"] = self.data["analysis"]
-        meaning.get("ask", {}).pop("batch_tokens", None)
+        for how_much in ("batch_tokens", "memory_mb"):
+            meaning.get("ask", {}).pop(how_much, None)
         return content_hash({k: v for k, v in meaning.items() if v != {}})
 
     @property

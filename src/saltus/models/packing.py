@@ -33,6 +33,8 @@ EXACT = 1e-4
 """Nats by which packed scores may differ from plain ones in fp32."""
 ROUNDED = 0.5
 """The same in half precision."""
+LEAST = 128
+"""Tokens in a forward pass, however small the budget: token by token sums round otherwise (1.5e-5 nats), and slowly."""
 
 Truth = dict[int, list[float]]
 """Log-probabilities per row."""
@@ -55,7 +57,7 @@ class Engine:
     def __init__(self, net: Any, limits: Limits) -> None:
         self.net, self.limits = net, limits
         self.budget = Budget.of(net, limits.memory_mb)
-        self.most = max(1, min(limits.batch_tokens, self.budget.tokens))
+        self.most = max(LEAST, min(limits.batch_tokens, self.budget.tokens))
         self.tuner = Tuner(self.most)
         self.slides, self.stretches = sliding(net.config), stretching(net.config)
         near = check_rows(net, min(limits.window or NEAR, NEAR))
