@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,12 +20,21 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds what the wheel installs, and nothing of the source tree."""
-    wheels, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("installed")
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run(
-        [*pip, "wheel", "--no-deps", "-w", wheels, ROOT], check=True, capture_output=True
+    """A folder that holds what the wheel installs, and nothing of the source tree.
+
+    Built from a copy: a build writes into its tree, and two test workers may build at once.
+    """
+    folder = tmp_path_factory.mktemp("wheel")
+    source, wheels, target = folder / "source", folder / "wheels", folder / "installed"
+    shutil.copytree(
+        ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
     )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "-w", wheels, source]
+    made = subprocess.run([*pip, *build], check=False, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
     (wheel,) = wheels.glob("saltus-*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", target, wheel], check=True)
     return target
