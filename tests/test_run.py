@@ -248,6 +248,31 @@ def test_the_study_and_the_models_are_written_down(store: Store) -> None:
     assert found.studies[0].host["cores"] > 0
 
 
+def test_what_only_asking_told_of_a_model_is_written_down_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from saltus.testing import ScriptedModel
+
+    plain = ScriptedModel.describe
+    monkeypatch.setattr(
+        ScriptedModel,
+        "describe",
+        lambda self: {**plain(self), "noise": 0.25 if self._given else None},
+    )
+    two = (ToyTask(), ToyTask(name="gen", format="generate"))
+    study = SmallStudy(two, limit=5, points=1, options={"offers": ["loglikelihood"]})
+    run(study, store)
+    assert [m.describe["noise"] for m in store.contents().models] == [0.25]
+    assert store.table(study).collect()["why_missing"].n_unique() == 2, "the refusal still stands"
+    lines = sum(len(p.read_text().splitlines()) for p in Path(store.place.url).rglob("log/*.jsonl"))
+    run(study, store)
+    found = store.contents()
+    assert [m.describe["noise"] for m in found.models] == [0.25] * len(found.models)
+    after = sum(len(p.read_text().splitlines()) for p in Path(store.place.url).rglob("log/*.jsonl"))
+    assert after - lines <= 3, "a study, the model after its gap, the gap; nothing was learnt anew"
+    assert store.verify() == []
+
+
 @pytest.mark.parametrize(("n", "points"), [(2, 3), (3, 3), (5, 2), (4, 1)])
 def test_shards_cover_everything_once_and_give_the_same_table(
     tmp_path: Path, n: int, points: int

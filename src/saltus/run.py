@@ -23,7 +23,7 @@ from saltus.models.base import Model
 from saltus.pool import Pool, Tally, reason
 from saltus.records import ModelRef
 from saltus.store import Store, Writer
-from saltus.store.contents import ref_key
+from saltus.store.contents import ModelRecord, ref_key
 from saltus.store.log import without_secrets
 from saltus.store.place import StoreError
 from saltus.store.writer import CommitPolicy
@@ -225,6 +225,7 @@ def _ask_model(session: _Session, share: Share) -> ModelReport:
                     session.clock.tell, tally)  # fmt: skip
         for window in windows(asks, session.settings.window):
             pool.ask(window)
+        _record_learned(session, model)
     except (StoreError, MissingExtra):
         raise
     except KeyboardInterrupt:
@@ -259,17 +260,38 @@ def refusals(model: Model, tasks: Sequence[Task]) -> list[tuple[str, str]]:
 def _record_model(session: _Session, model: Model, refused: list[tuple[str, str]]) -> None:
     """Writes the model down unless the store says the same of it already and no gap came after."""
     session.writer.begin(model.identity)
-    body = {
-        "identity": model.identity, "ref": model.ref, "describe": model.describe(),
-        "study_id": session.study.study_id,
-    }  # fmt: skip
     found, mine = session.store.contents(), ref_key(model.ref)
     last = next((m for m in reversed(found.models) if ref_key(m.ref) == mine), None)
     gap = any(ref_key(g.ref) == mine and (last is None or g.time >= last.time) for g in found.gaps)
-    if last is None or gap or canonical(without_secrets(body)) != canonical(last.said()):
+    body = _said(session, model, last)
+    if gap or not _says(last, body):
         session.writer.record("model", body)
     for task, why in refused:
         _record_gap(session, model.ref, task, "refused", why)
+
+
+def _record_learned(session: _Session, model: Model) -> None:
+    """Writes down what only asking told of a model: how its weights are computed with, the noise measured."""
+    mine = ref_key(model.ref)
+    models = session.store.contents().models
+    last = next((m for m in reversed(models) if ref_key(m.ref) == mine), None)
+    body = _said(session, model, last)
+    if not _says(last, body):
+        session.writer.record("learned", body)
+
+
+def _said(session: _Session, model: Model, last: ModelRecord | None) -> dict[str, Any]:
+    """The line about a model. What it does not know yet is what the last record of the same weights says."""
+    known = last.describe if last is not None and last.identity == model.identity else {}
+    describe = {k: known.get(k) if v is None else v for k, v in model.describe().items()}
+    return {
+        "identity": model.identity, "ref": model.ref, "describe": describe,
+        "study_id": session.study.study_id,
+    }  # fmt: skip
+
+
+def _says(last: ModelRecord | None, body: dict[str, Any]) -> bool:
+    return last is not None and canonical(without_secrets(body)) == canonical(last.said())
 
 
 def _record_gap(session: _Session, ref: ModelRef, task: str | None, what: str, why: str) -> None:

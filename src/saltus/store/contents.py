@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from saltus.records import ModelRef
@@ -121,6 +121,8 @@ def contents(lines: Sequence[Line]) -> Contents:
                 body["identity"], ref_from(body["ref"]), body["describe"], body["study_id"],
                 line.writer, line.time, hosts.get(line.writer, {}),
             ))  # fmt: skip
+        elif line.kind == "learned":
+            _learn(found.models, body)
         elif line.kind == "gap":
             found.gaps.append(Gap(
                 ref_from(body["ref"]), body.get("task"), body["what"], body["why"],
@@ -128,6 +130,17 @@ def contents(lines: Sequence[Line]) -> Contents:
             ))  # fmt: skip
     found.segments = [s for s in found.segments if not _gone(s, found.replaced)]
     return found
+
+
+def _learn(models: list[ModelRecord], body: Mapping[str, Any]) -> None:
+    """What asking told of a model enters its record of that run; its time stays, which gaps are held against."""
+    key = ref_key(ref_from(body["ref"]))
+    for i, record in reversed(list(enumerate(models))):
+        if (ref_key(record.ref), record.identity, record.study_id) == (
+            key, body["identity"], body["study_id"],
+        ):  # fmt: skip
+            models[i] = replace(record, describe=body["describe"])
+            return
 
 
 def _segment(line: Line) -> Segment:

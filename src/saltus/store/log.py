@@ -1,7 +1,7 @@
 """Append-only logs, one per writer, each line chained to the one before by hash.
 
 A line is canonical JSON with `n` (from 0), `prev` (hash of the line before, "" for the first), `time` (seconds
-since 1970) and `kind`: "study", "model", "segment", "gap" or "compact". A segment that no line names does
+since 1970) and `kind`: "study", "model", "learned", "segment", "gap" or "compact". A segment that no line names does
 not exist. A last line cut off by a kill does not exist either. The chain shows any change, reordering or loss in
 the middle; that lines were cut from the end shows only against a copy of the last hash kept elsewhere.
 """
@@ -130,8 +130,11 @@ class LogReader:
 
     def _read_file(self, name: str, chain: _Chain) -> None:
         """Takes the whole lines after those seen; what follows the last newline was cut off by a kill."""
-        if self._place.size(name) == chain.seen:
+        size = self._place.size(name)
+        if size == chain.seen:
             return
+        if size < chain.seen:  # somebody cut it: what was read of it before is no longer there
+            chain = self._chains[chain.writer] = _Chain(chain.writer)
         *whole, rest = self._place.read(name)[chain.seen :].split(b"\n")
         for piece in whole:
             chain.take(piece)
