@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from saltus.calibrate import calibrate, lookup, simulate
+from saltus.calibrate import calibrate, simulate
 from saltus.calibrate.counts import by_kind, rate
-from saltus.calibrate.lookup import false_alarm_rate
 from saltus.calibrate.measure import summarise
 from saltus.calibrate.simulate import NULLS
+from saltus.checks import error_rates
+from saltus.checks.error_rates import false_alarm_rate
 from saltus.records import Analysis
 
 
@@ -131,12 +132,12 @@ def test_lookup_takes_the_nearest_cell_with_enough_nulls(monkeypatch):
         cell([10, 30], False, False, 1000, 0), cell([10, 30], False, True, 1000, 10),
         cell([10, 30], True, False, 0, 0), cell([10, 30], True, True, 0, 0),
     )  # fmt: skip
-    monkeypatch.setattr(lookup, "_shipped", lambda: cells)
+    monkeypatch.setattr(error_rates, "shipped", lambda: cells)
     assert false_alarm_rate(8, 1, True) == 8 / 400
     assert false_alarm_rate(8, 1, False) == 13 / 410  # its own cell is too small: both twins
     assert false_alarm_rate(8, 3, True) == 3 / 200  # no alarm is the bound 3/n
     assert false_alarm_rate(12, 1, False) == 3 / 1000
     assert false_alarm_rate(12, 5, True) == 10 / 2000  # nothing replicated: all of these points
     assert false_alarm_rate(150, 1, True) == 10 / 1000  # more points than were simulated
-    monkeypatch.setattr(lookup, "_shipped", lambda: ())
+    monkeypatch.setattr(error_rates, "shipped", lambda: ())
     assert false_alarm_rate(12, 1, True) is None

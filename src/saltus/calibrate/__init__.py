@@ -2,14 +2,14 @@
 
 `simulate` makes curves whose word is known because the definitions of design.md section 6 hold for their noise-free
 points and an oracle could tell; `calibrate` (measure.py) judges them and counts; `power` (power.py) walks
-through the middle, where no word is certain; `lookup` reads what ships with the release.
+through the middle, where no word is certain; `lookup` writes what ships with the release.
 Known limits: judged truths are of our making; noise is exchangeable between items; the middle is not in the
 confusion, only in the power tables.
 """
 
-from saltus.calibrate.lookup import false_alarm_rate
 from saltus.calibrate.measure import Calibration, calibrate
 from saltus.calibrate.settings import Fixed
 from saltus.calibrate.simulate import NULLS, Truth, simulate
+from saltus.checks.error_rates import false_alarm_rate
 
 __all__ = ["NULLS", "Calibration", "Fixed", "Truth", "calibrate", "false_alarm_rate", "simulate"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from saltus.checks import legacy, presence, replication, shape, surprise, twin, wording
+from saltus.checks.error_rates import false_alarm_rate
 from saltus.checks.kit import Judged, number, unit_of
 from saltus.findings import FINDING_SCHEMA_VERSION, finding_id
 from saltus.records import Evidence, Facts, Finding, Guard, Quantity, Replication, Verdict
@@ -49,8 +50,6 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
         reasons["metric_hard"] = "the table has no hard score for this task"
     if key.metric_soft is None:
         reasons["metric_soft"] = key.why_no_soft or "the table has no soft score for this task"
-    from saltus.calibrate.lookup import false_alarm_rate  # it imports the judge
-
     alarms = false_alarm_rate(facts.n_points, facts.n_seeds, bool(m.has_soft[i]))
     if alarms is None:
         reasons["false_alarm_rate"] = (
