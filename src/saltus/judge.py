@@ -268,7 +268,8 @@ def _guards(
         )
         after = dict(zip(masked, shorts, strict=True))
     for i in {i for i, _ in again}:
-        out[i] = _integrity(batch, i, before[i], {s: after[i, s] for k, s in masked if k == i})
+        mine = {s: after[i, s] for k, s in masked if k == i}
+        out[i] = _integrity(batch, i, before[i], mine, analysis.min_points)
     return out
 
 
@@ -298,19 +299,28 @@ def _short(
     return [s for s in out if s is not None]
 
 
+def _emptied(batch: CurveBatch, i: int, mask: Bools, least: int) -> bool:
+    """Most points are suspected and too few others are left: whatever the word was, it rested on them."""
+    there = batch.seen[i] & np.isfinite(batch.hard.value[i])
+    left = int((there & ~mask).sum(axis=1).max())
+    return left < least and int((there & mask).sum()) * 2 > int(there.sum())
+
+
 def _integrity(
-    batch: CurveBatch, i: int, before: _Short, after: Mapping[int, _Short]
+    batch: CurveBatch, i: int, before: _Short, after: Mapping[int, _Short], least: int
 ) -> tuple[Integrity, tuple[Guard, ...]]:
     guards, worst = [], 0
     rises = before.verdict not in ("flat", "unresolved", "irregular")
     for s, suspect in enumerate(batch.suspects[i]):
         new = after.get(s)
         moved = new is not None and rises and not (before.low <= new.onset <= before.high)
-        changed = new is not None and (new.verdict != before.verdict or moved)
+        emptied = _emptied(batch, i, suspect.mask, least)
+        changed = new is not None and (new.verdict != before.verdict or moved or emptied)
         fired = changed if new is not None else True
         changes = None
         if new is not None:
-            changes = f"{before.verdict} becomes {new.verdict}" if new.verdict != before.verdict else (
+            changes = "too few points are left to judge" if emptied else (
+                f"{before.verdict} becomes {new.verdict}" if new.verdict != before.verdict else
                 f"onset moves from {before.onset:.3g} to {new.onset:.3g}" if moved else "nothing changes")  # fmt: skip
         if fired:
             worst = max(worst, 2 if suspect.severity == "disqualifying" and changed else 1)
