@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from saltus.conversations import conduct, outcome_key
 from saltus.models.base import Model, answer_key
 from saltus.records import Answer, Request
 from saltus.store import Store, Writer
@@ -19,6 +20,8 @@ from saltus.store.base import Known
 from saltus.store.digests import key_digest
 from saltus.store.rows import AskRow, State, version_of
 from saltus.work import Ask, Work, requests_after
+
+KINDS = ("loglikelihood", "generate")
 
 
 @dataclass(slots=True)
@@ -71,8 +74,39 @@ class Pool:
         self.tally.done += len(asks) - len(fresh)
         if not fresh:
             self.tell(self.tally)
+        led = [d.ask for d in fresh if hasattr(d.ask.question.task, "conduct")]
+        if led:
+            conduct(self, led)
+            fresh = [d for d in fresh if not hasattr(d.ask.question.task, "conduct")]
         while fresh:
             fresh = self._round(fresh)
+
+    def answer(self, batch: dict[str, Request]) -> Iterator[Answer]:
+        """One answer per encoded request by its key, stored ones first; fresh ones are stored as they come."""
+        keys = list(batch)
+        known = self.known.answered.holds([key_digest(key) for key in keys])
+        old = {key for key, is_known in zip(keys, known, strict=True) if is_known}
+        have = self._stored(old)
+        yield from have.values()
+        for kind in KINDS:
+            fresh = {k: r for k, r in batch.items() if r.kind == kind and k not in have}
+            for answer in self._answers(kind, fresh):
+                yield answer
+                self.writer.tick()
+
+    def settle(
+        self, ask: Ask, keys: Sequence[str], *, error: str | None = None, outcome: str | None = None
+    ) -> None:
+        """Writes down how an ask that led its own conversation ended. outcome: what the task made of it, stored
+        as the last of its answers."""
+        dialogue = _Dialogue(ask, keys=list(keys), closed=True, error=error)
+        if outcome is not None:
+            key = outcome_key(self.model.identity, outcome)
+            if not self.known.answered.holds([key_digest(key)])[0]:
+                self.writer.add_answer(Answer(key=key, text=outcome, finish="outcome"))
+                self.known.answered.add(key_digest(key))
+            dialogue.keys.append(key)
+        self._settle(dialogue, [])
 
     def _round(self, dialogues: list[_Dialogue]) -> list[_Dialogue]:
         """One batch; returns the dialogues that go on."""
@@ -85,7 +119,7 @@ class Pool:
             if not dialogue.missing:
                 self._settle(dialogue, again)
         try:
-            for kind in ("loglikelihood", "generate"):
+            for kind in KINDS:
                 batch = {k: r for k, (r, _) in wanted.items() if r.kind == kind}
                 for answer in self._answers(kind, batch):
                     _, waiting = wanted.pop(answer.key)
@@ -134,9 +168,7 @@ class Pool:
         known = self.known.answered.holds([key_digest(key) for key in keys])
         old = [key for key, is_known in zip(keys, known, strict=True) if is_known]
         read = {key for key in old if any(not d.closed for d in wanted[key][1])}
-        have = {key: a for key in read if (a := self.writer.buffered(key)) is not None}
-        if len(have) < len(read):
-            have.update(self.store.fetch(self.model.identity, read - have.keys()))
+        have = self._stored(read)
         for key in old:
             if key in read and key not in have:
                 continue  # said to be known and not to be found: asked again
@@ -144,6 +176,12 @@ class Pool:
                 dialogue.missing -= 1
                 if not dialogue.closed:
                     dialogue.answers[key] = have[key]
+
+    def _stored(self, keys: set[str]) -> dict[str, Answer]:
+        have = {key: a for key in keys if (a := self.writer.buffered(key)) is not None}
+        if len(have) < len(keys):
+            have.update(self.store.fetch(self.model.identity, keys - have.keys()))
+        return have
 
     def _answers(self, kind: str, batch: dict[str, Request]) -> Iterator[Answer]:
         """The model's answers to a batch, checked, stored and timed."""

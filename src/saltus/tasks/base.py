@@ -8,7 +8,8 @@ never asks a model. An entry point `saltus.tasks` names a callable `make(source,
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -65,4 +66,42 @@ class Lengthens(Protocol):
 
     def longer(self, item: Item, factor: float, rng: np.random.Generator) -> Item:
         """A new item factor times as long, with its own right answer and item's id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the conversation about one item asks next."""
+
+    index: int
+    """Of the item among those that are conducted."""
+    request: Request
+    reply: Callable[[Answer], None]
+    """Takes the answer, or a failure; may be called from any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The end of the conversation about one item: exactly one of the three is there."""
+
+    index: int
+    outcome: str | None = None
+    """What `score` reads beside the answers and nobody could find out again: a tool's effect, a judge's word."""
+    error: str | None = None
+    refused: str | None = None
+    """Why this model can never be asked this item."""
+
+
+@runtime_checkable
+class Conducts(Protocol):
+    """A task that leads its conversations itself, many at a time: agents with tools and sandboxes.
+
+    Its `ask` shows how a conversation opens and is not run. `score` gets all answers in the order asked and, last,
+    one whose text is the outcome.
+    """
+
+    def conduct(
+        self, items: Sequence[Item], offers: frozenset[str]
+    ) -> Generator[Sequence[Turn | Over], None, None]:
+        """Talks about all items to a model that offers so much, until each is over; ended early by `close`."""
         ...
