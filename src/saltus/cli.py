@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from saltus import __version__
+from saltus import cli_options as opt
 from saltus.cli_design import register
-from saltus.cli_options import Axes, Factor, Json, Out, Rename, Series, Slice, Strict, Tasks, Twin
 from saltus.errors import UserError
 
 if TYPE_CHECKING:
     from saltus.analyze import Analysed
+    from saltus.executors import Executor
     from saltus.run import RunReport
 
 app = typer.Typer(
@@ -48,15 +49,16 @@ def _root(
 
 @app.command()
 def demo(
-    out: Out = Path("saltus-demo"),
-    as_json: Json = False,
-    strict: Strict = False,
+    out: opt.Out = Path("saltus-demo"),
+    as_json: opt.Json = False,
+    strict: opt.Strict = False,
 ) -> None:
     """Train three small model series, ask them, judge, and write a report."""
     from saltus.demo import prepare
+    from saltus.executors import here
 
     document = prepare(out, show=not as_json)
-    _run_study(document, out=out, as_json=as_json, strict=strict)
+    _run_study(document, out=out, as_json=as_json, strict=strict, executor=here())
 
 
 @app.command()
@@ -73,39 +75,34 @@ def run(
     source: Annotated[
         str, typer.Argument(help="A study.yaml, or a model source such as dir:out/step-{step}.")
     ],
-    task: Tasks = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", help="Items per task (without a document).")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be asked and stop.")
-    ] = False,
-    shard: Annotated[
-        str | None, typer.Option("--shard", help="i/n: this worker's part, i from 1.")
-    ] = None,
-    locate: Annotated[
-        bool, typer.Option("--locate", help="Find the onset by asking few of many checkpoints.")
-    ] = False,
-    interval: Annotated[
-        float | None, typer.Option("--interval", help="With --locate: decades to stop at.")
-    ] = None,
-    as_json: Json = False,
-    strict: Strict = False,
+    task: opt.Tasks = None,
+    limit: opt.Limit = None,
+    dry_run: opt.DryRun = False,
+    shard: opt.Shard = None,
+    on: opt.On = None,
+    workers: opt.Workers = None,
+    threads: opt.Threads = None,
+    locate: opt.Locate = False,
+    interval: opt.Interval = None,
+    as_json: opt.Json = False,
+    strict: opt.Strict = False,
 ) -> None:
     """Ask the models, judge the answers, write findings and a report beside the study."""
+    from saltus.executors import chosen
     from saltus.new import document_for
 
+    executor: Executor | None = chosen(shard, on, workers=workers, threads=threads)
     path = document_for(source, task or [], limit)
     if dry_run:
         _dry_run(path, as_json)
         return
     if locate:
-        if shard is not None:
-            raise UserError(
-                "--locate goes with one process", where="--shard", do="leave one of them out"
-            )
+        if shard is not None or on is not None:
+            where = "--on" if shard is None else "--shard"
+            raise UserError("--locate goes with one process", where=where, do="leave one out")
         _locate(path, interval, as_json)
-    _run_study(path, out=None, as_json=as_json, strict=strict, shard=shard, ask=not locate)
+        executor = None
+    _run_study(path, out=None, as_json=as_json, strict=strict, executor=executor, part=shard)
 
 
 @app.command()
@@ -113,15 +110,15 @@ def analyze(
     sources: Annotated[
         list[str], typer.Argument(help="A study.yaml, or results files and folders.")
     ],
-    out: Out = Path("saltus-analysis"),
-    axis: Axes = None,
-    series: Series = None,
-    twin: Twin = None,
-    factor: Factor = None,
-    slices: Slice = None,
-    rename: Rename = None,
-    as_json: Json = False,
-    strict: Strict = False,
+    out: opt.Out = Path("saltus-analysis"),
+    axis: opt.Axes = None,
+    series: opt.Series = None,
+    twin: opt.Twin = None,
+    factor: opt.Factor = None,
+    slices: opt.Slice = None,
+    rename: opt.Rename = None,
+    as_json: opt.Json = False,
+    strict: opt.Strict = False,
 ) -> None:
     """Judge published results, or a study's stored answers; no model is opened."""
     from saltus.analyze import analyze_results, analyze_study, parse_choices, write
@@ -152,7 +149,7 @@ def report(
 
 @app.command()
 def lock(
-    study: Annotated[Path, typer.Argument(help="A study.yaml.")], as_json: Json = False
+    study: Annotated[Path, typer.Argument(help="A study.yaml.")], as_json: opt.Json = False
 ) -> None:
     """Write the study's hash down before looking: preregistration."""
     from saltus.lock import lock_path, write_lock
@@ -179,7 +176,7 @@ def lock(
 @app.command()
 def verify(
     source: Annotated[Path, typer.Argument(help="A study.yaml or its store.")],
-    as_json: Json = False,
+    as_json: opt.Json = False,
 ) -> None:
     """Hash every stored answer again and check the log's chain."""
     from saltus.running import missing_store, open_store
@@ -205,7 +202,7 @@ def calibrate(
     out: Annotated[Path | None, typer.Option("--out", help="Write the figures as JSON.")] = None,
     n: Annotated[int, typer.Option("--n", help="Simulated truths in all.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulation.")] = 17,
-    as_json: Json = False,
+    as_json: opt.Json = False,
 ) -> None:
     """Simulate known truth and say how often the verdict is wrong."""
     from saltus.calibrate import calibrate as measure
@@ -221,7 +218,7 @@ def calibrate(
 
 
 @app.command()
-def zoo(as_json: Json = False) -> None:
+def zoo(as_json: opt.Json = False) -> None:
     """List the small model series that are trained here."""
     from saltus import show
 
@@ -229,19 +226,19 @@ def zoo(as_json: Json = False) -> None:
 
 
 @app.command()
-def tasks(as_json: Json = False) -> None:
+def tasks(as_json: opt.Json = False) -> None:
     """List the installed tasks."""
     _parts("tasks", as_json)
 
 
 @app.command()
-def conditions(as_json: Json = False) -> None:
+def conditions(as_json: opt.Json = False) -> None:
     """List the installed conditions."""
     _parts("conditions", as_json)
 
 
 @app.command()
-def models(as_json: Json = False) -> None:
+def models(as_json: opt.Json = False) -> None:
     """List the installed model adapters."""
     _parts("models", as_json)
 
@@ -278,7 +275,7 @@ def doctor(
     task: Annotated[
         str | None, typer.Option("--task", "-t", help="Show a prompt of this task.")
     ] = None,
-    as_json: Json = False,
+    as_json: opt.Json = False,
 ) -> None:
     """Open one model and show BOS, template, speed and a prompt exactly as asked."""
     from saltus.doctor import examine, render
@@ -310,13 +307,13 @@ def main() -> None:
 
 def _run_study(
     document: Path, *, out: Path | None, as_json: bool, strict: bool,
-    shard: str | None = None, ask: bool = True,
+    executor: Executor | None, part: str | None = None,
 ) -> None:  # fmt: skip
     from saltus.analyze import analyze_study, write
     from saltus.running import run_study, store_path
 
-    done = run_study(document, part=shard, show=not as_json) if ask else None
-    if shard is not None and done is not None:
+    done = run_study(document, executor, show=not as_json) if executor is not None else None
+    if part is not None and done is not None:
         said = f"This part is done: {done.asked:,} answers. When all are: saltus analyze {document}"
         _say(said) if not as_json else _json({"asked": done.asked, "failures": done.failures})
         raise typer.Exit(3 if done.failures else 0)

@@ -41,3 +41,21 @@ Tasks = Annotated[
     list[str] | None,
     typer.Option("--task", "-t", help="A task, e.g. jsonl:items.jsonl; may repeat."),
 ]
+Limit = Annotated[int | None, typer.Option("--limit", help="Items per task (without a document).")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked and stop.")]
+Locate = Annotated[
+    bool, typer.Option("--locate", help="Find the onset by asking few of many checkpoints.")
+]
+Interval = Annotated[
+    float | None, typer.Option("--interval", help="With --locate: decades to stop at.")
+]
+Shard = Annotated[str | None, typer.Option("--shard", help="i/n: this worker's part, i from 1.")]
+On = Annotated[
+    str | None,
+    typer.Option("--on", help="ray, or ray:HOST:PORT: ask on the workers of a Ray cluster."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", help="With --on: how many; default one per card or machine."),
+]
+Threads = Annotated[int | None, typer.Option("--threads", help="With --on: processors per worker.")]

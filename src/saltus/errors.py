@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(Exception):
@@ -29,6 +30,10 @@ class UserError(Exception):
             lines.append(f"  do:     {self.do}")
         return "\n".join(lines)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled part by part, since errors come back from workers in other processes."""
+        return _remade, (type(self), self.found, self.where, self.wanted, self.do)
+
 
 class MissingExtra(UserError):
     """An optional dependency is needed and absent."""
@@ -39,6 +44,12 @@ class MissingExtra(UserError):
             wanted=f"the extra `{extra}`",
             do=f"pip install 'saltus[{extra}]'",
         )
+
+
+def _remade(kind: type[UserError], found: str, where: str, wanted: str, do: str) -> UserError:
+    error = kind.__new__(kind)
+    UserError.__init__(error, found, where=where, wanted=wanted, do=do)
+    return error
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Where a run's work happens: here, or one shard of it here. Ray will be a third that satisfies `Executor`.
+"""Where a run's work happens: here, one shard of it here, or on the workers of a Ray cluster (`on_ray`).
 
 A share is a model, or a part of one. Shards split whole models while there are enough of them, so weights load
 once; with more shards than models, each model's items are dealt out by index. The split depends on i, n and the
@@ -7,13 +7,17 @@ number of models alone, so n batch jobs need not know of each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from saltus.errors import UserError
 
+if TYPE_CHECKING:
+    from saltus.pool import Tally
+
 Result = TypeVar("Result")
+Made = TypeVar("Made", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +30,36 @@ class Share:
     parts: int = 1
 
 
+class Job(Protocol[Made]):
+    """What an executor is given. Pickled, it is made anew where it is unpickled: a worker of its own."""
+
+    def __call__(self, share: Share) -> Made:
+        """Does a share in this process. Raises Stopped on an interruption, with all answers stored."""
+        ...
+
+    def hear(self, share: Share, tally: Tally) -> None:
+        """Takes progress of a share that another process does."""
+        ...
+
+    def give_up(self, share: Share, why: str) -> Made:
+        """The result of a share that nobody could finish."""
+        ...
+
+
 class Executor(Protocol):
     """Decides which shares are done and where."""
 
     def shares(self, models: int) -> Sequence[Share]: ...
 
-    def run(self, shares: Sequence[Share], work: Callable[[Share], Result]) -> Iterator[Result]: ...
+    def run(self, shares: Sequence[Share], work: Job[Result]) -> Iterator[Result]: ...
+
+
+class Stopped(KeyboardInterrupt):
+    """An interruption after which everything answered is stored; `results` of the shares it cut short."""
+
+    def __init__(self, results: Sequence[Any]) -> None:
+        self.results = tuple(results)
+        super().__init__("stopped; what was answered is stored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +78,7 @@ class Here:
         parts = len(range(model, self.n, models))
         return [Share(model, (self.i - 1) // models, parts)]
 
-    def run(self, shares: Sequence[Share], work: Callable[[Share], Result]) -> Iterator[Result]:
+    def run(self, shares: Sequence[Share], work: Job[Result]) -> Iterator[Result]:
         for share in shares:
             yield work(share)
 
@@ -69,3 +97,50 @@ def shard(i: int, n: int) -> Here:
             do="mend --shard",
         )
     return Here(i, n)
+
+
+def dealt(models: int, workers: int) -> list[Share]:
+    """Shares for workers that take the next one when they are free: whole models while every worker gets one, and
+    what is left over is split as shards split it, so that all have something to do to the end."""
+    rest = models % workers
+    whole = models - rest
+    parts = [s for i in range(1, workers + 1) for s in Here(i, workers).shares(rest)]
+    return [Share(m) for m in range(whole)] + [replace(s, model=whole + s.model) for s in parts]
+
+
+def chosen(
+    shard_of: str | None = None,
+    on: str | None = None,
+    *,
+    workers: int | None = None,
+    threads: int | None = None,
+) -> Executor:
+    """The executor that the command line's `--shard`, `--on`, `--workers` and `--threads` name. Raises UserError."""
+    if on is None:
+        for option, value in (("--workers", workers), ("--threads", threads)):
+            if value is not None:
+                raise UserError(
+                    f"{option} {value} without --on", do="add --on ray, or leave it out"
+                )
+        return here() if shard_of is None else _parsed(shard_of)
+    if shard_of is not None:
+        raise UserError(
+            "--shard and --on together",
+            wanted="one of them: a batch scheduler's job, or the workers of a cluster",
+            do="leave one of them out",
+        )
+    kind, _, address = on.partition(":")
+    if kind != "ray":
+        raise UserError(f"--on {on}", wanted="ray, or ray:ADDRESS", do="mend --on")
+    from saltus.on_ray import Ray
+
+    return Ray(address or None, workers=workers, threads=threads)
+
+
+def _parsed(text: str) -> Here:
+    i, slash, n = text.partition("/")
+    if not (slash and i.isdigit() and n.isdigit()):
+        raise UserError(
+            f"--shard {text}", wanted="i/n with i from 1 to n, such as 3/16", do="mend --shard"
+        )
+    return shard(int(i), int(n))

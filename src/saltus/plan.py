@@ -16,9 +16,11 @@ from saltus import plugins
 from saltus.executors import Executor, Share, here
 from saltus.hosts import host
 from saltus.models.base import Model, answer_key
+from saltus.outcome import model_name
 from saltus.pool import reason
 from saltus.records import ModelRef, Request
-from saltus.run import model_name, refusals, resolve, windows, work_of
+from saltus.run import resolve
+from saltus.session import refusals, windows, work_of
 from saltus.store import Store
 from saltus.store.contents import Contents
 from saltus.store.digests import key_digest

@@ -16,7 +16,7 @@ from rich.progress import Progress as Bar
 
 from saltus import study as studies
 from saltus.errors import UserError
-from saltus.executors import Executor, here, shard
+from saltus.executors import Executor
 from saltus.lock import deviations, read_lock
 from saltus.run import Progress, RunReport, Tell, run
 from saltus.store import Store
@@ -33,15 +33,15 @@ def open_store(source: Path) -> Store:
     return Store(source if source.suffix == ".saltus" or source.is_dir() else store_path(source))
 
 
-def run_study(document: Path, *, part: str | None = None, show: bool = True) -> RunReport:
-    """Asks what is missing. part: `i/n`, this worker's shard. Raises UserError for the user's mistakes."""
+def run_study(document: Path, executor: Executor | None = None, *, show: bool = True) -> RunReport:
+    """Asks what is missing, here or where the executor says. Raises UserError for the user's mistakes."""
     study = studies.load(document)
     store = open_store(document)
     console = Console(stderr=True, quiet=not show)
     for sentence in deviations(study, read_lock(document)):
         console.print(f"Deviation from the lock: {sentence}", style="yellow")
     with _bar(console) as tell:
-        return run(study, store, progress=tell, executor=_executor(part))
+        return run(study, store, progress=tell, executor=executor)
 
 
 def missing_store(document: Path) -> UserError:
@@ -60,17 +60,6 @@ def load_with_store(document: Path) -> tuple[Study, Store]:
     if not store.exists():
         raise missing_store(document)
     return study, store
-
-
-def _executor(part: str | None) -> Executor:
-    if part is None:
-        return here()
-    i, slash, n = part.partition("/")
-    if not (slash and i.isdigit() and n.isdigit()):
-        raise UserError(
-            f"--shard {part}", wanted="i/n with i from 1 to n, such as 3/16", do="mend --shard"
-        )
-    return shard(int(i), int(n))
 
 
 @contextmanager

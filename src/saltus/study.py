@@ -119,6 +119,10 @@ class Study:
     text: str = ""
     """The document as written."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as plain data: a worker in another process reads the document again."""
+        return _again, (self.data, self.base, self.name, self.text)
+
     @property
     def path(self) -> Path:
         """Where the document stands, or would."""
@@ -180,7 +184,8 @@ class Study:
                     wanted="`{name: {option: value}}`",
                 )
             factory = plugins.load("tasks", kind, where)
-            made.append(factory(source or None, self.base, **options))
+            found = factory(source or None, self.base, **options)
+            made += found if isinstance(found, list) else [found]  # a group is all its tasks
         _refuse_twins([t.name for t in made], "task", self.name)
         known = {n for t in made for n in task_names(t)}
         for i, entry in enumerate(self.document.models):
@@ -250,6 +255,10 @@ def loads(text: str, *, base: Path, name: str = "study.yaml") -> Study:
                 do="give each hypothesis its own id",
             )
     return Study(document=document, base=base, name=name, text=text)
+
+
+def _again(data: dict[str, Any], base: Path, name: str, text: str) -> Study:
+    return Study(StudyDocument.model_validate(data), base, name, text)
 
 
 def task_names(task: Task) -> set[str]:
