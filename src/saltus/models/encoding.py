@@ -14,11 +14,14 @@ lm-eval.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from saltus.hashing import content_hash
 from saltus.models.base import ModelError
+from saltus.models.gguf import is_gguf
+from saltus.models.loading import quiet
 from saltus.models.weights import tokenizer_files, tokenizer_hash
 from saltus.records import AskPolicy, Request
 
@@ -172,16 +175,30 @@ class Encoder:
 
 
 def _load(folder: Path, trust: bool) -> Any:
-    from transformers import AutoTokenizer
-
+    """The tokenizer of a folder, or of a GGUF file. Raises ModelError."""
+    if is_gguf(folder):
+        return _from_gguf(folder, tokenizer_hash(folder))
     if not tokenizer_files(folder):
         raise ModelError(
             f"{folder}: no tokenizer; save it beside the model, or name its folder in the models entry with "
             "`tokenizer: path`"
         )
+    return _read(folder, local_files_only=True, trust_remote_code=trust)
+
+
+@lru_cache(maxsize=2)
+def _from_gguf(file: Path, _tokenizer: str) -> Any:
+    """A vocabulary of 262,144 takes ten seconds to read, and the files of a series mostly share one."""
+    with quiet():
+        return _read(file, gguf_file=file.name, local_files_only=True)
+
+
+def _read(place: Path, **how: Any) -> Any:
+    from transformers import AutoTokenizer
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=trust
+            place.parent if "gguf_file" in how else place, **how
         )
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is not None:  # a tokenizer.json may have been saved while it truncated or padded
@@ -189,4 +206,8 @@ def _load(folder: Path, trust: bool) -> Any:
             backend.no_padding()
         return tokenizer
     except Exception as error:  # tokenizers raise bare Exception for a torn file
-        raise ModelError(f"{folder}: the tokenizer cannot be read: {error}") from error
+        hint = "; to run the code in its repository, put `allow: [trust-remote-code]` under `ask`"
+        asked = "trust_remote_code" in str(error)
+        raise ModelError(
+            f"{place}: the tokenizer cannot be read: {error}{hint if asked else ''}"
+        ) from error

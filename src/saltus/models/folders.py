@@ -4,11 +4,12 @@
 that holds `checkpoint-*` or `step-*` folders, or points in its `series.yaml`, or is one model itself. Relative
 paths start at the study's folder. Nothing is loaded: parameters come from safetensors headers, step, tokens,
 flops and loss from `trainer_state.json`. Where several sources state a coordinate, the later one wins:
-trainer_state.json, the folder's name, series.yaml, the study. A half-written checkpoint is listed, and fails
-when it is opened.
+trainer_state.json, the folder's name, series.yaml, the study; a step that trainer_state.json contradicts is kept
+beside it for the guards. A half-written checkpoint is listed, and fails when it is opened. A pattern that ends in
+`.gguf` matches GGUF files instead of folders (`gguf`).
 
-Options of an entry: `tokenizer: folder`, and for a captured name a list of the values wanted (`step: [0,
-512]`).
+Options of an entry: `tokenizer: folder`, `device_map` (transformers' own), and for a captured name a list of the
+values wanted (`step: [0, 512]`).
 """
 
 from __future__ import annotations
@@ -22,19 +23,21 @@ from pathlib import Path
 from typing import Any
 
 from saltus.errors import UserError
-from saltus.models import patterns
+from saltus.models import gguf, patterns
 from saltus.models.base import Model, ModelError
+from saltus.models.loading import checked_spread
 from saltus.models.series_file import NAME, Point, SeriesFile, read
 from saltus.models.weights import Checkpoint, tokenizer_files
 from saltus.records import AskPolicy, ModelRef, SeriesEntry
 
 CHILDREN = ("checkpoint-{step}", "step-{step}", "step_{step}", "step{step}")
-"""Names of checkpoint folders inside a folder named without captures."""
+"""Names of checkpoint folders, or with .gguf of files, inside a folder named without captures."""
+OPTIONS = ("tokenizer", "device_map")
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A folder that is to be a model, before its coordinates are put together."""
+    """A folder (or GGUF file) that is to be a model, before its coordinates are put together."""
 
     folder: Path
     captured: Mapping[str, str] = field(default_factory=dict)
@@ -47,7 +50,8 @@ class FolderAdapter:
     def series(self, entry: SeriesEntry, ask: AskPolicy, base: Path) -> Sequence[ModelRef]:
         where = f"dir:{entry.source}"
         names = patterns.names_in(entry.source, where)
-        patterns.check_options(entry.options, names, ("tokenizer",), where)
+        patterns.check_options(entry.options, names, OPTIONS, where)
+        checked_spread(entry.options.get("device_map"), where)
         root, rest = _split(entry.source, base)
         file = read(root) if root.is_dir() else None
         found = [f for f in _find(root, rest, file) if patterns.chosen(f.captured, entry.options)]
@@ -61,20 +65,28 @@ class FolderAdapter:
         from saltus.models.transformers_model import TransformersModel
 
         folder = Path(ref.location)
-        if not folder.is_dir():
+        if not folder.exists():
+            what = "file" if gguf.is_gguf(folder) else "folder"
             raise ModelError(
-                f"{folder}: the folder is gone; restore it or take it out of the study"
+                f"{folder}: the {what} is gone; restore it or take it out of the study"
             )
+        if gguf.is_gguf(folder):
+            gguf.require()
         named = ref.recipe.get("tokenizer")
         tokenizer = Path(str(named)) if named else _tokenizer_near(folder)
-        return TransformersModel(ref, Checkpoint(folder), ask, tokenizer=tokenizer)
+        return TransformersModel(ref, checkpoint(folder), ask, tokenizer=tokenizer)
 
 
 adapter = FolderAdapter()
 
 
+def checkpoint(place: Path) -> Checkpoint:
+    """The files of a model, in a folder or in one GGUF file."""
+    return gguf.GgufCheckpoint(place) if gguf.is_gguf(place) else Checkpoint(place)
+
+
 def _split(source: str, base: Path) -> tuple[Path, str]:
-    """(the deepest folder named before the first capture, the pattern below it or "")."""
+    """(the deepest folder, or the file, named before the first capture, the pattern below it or "")."""
     parts = Path(source).expanduser().parts
     fixed = next((i for i, part in enumerate(parts) if patterns.has_holes(part)), len(parts))
     return base.joinpath(*parts[:fixed]), "/".join(parts[fixed:])
@@ -88,7 +100,9 @@ def _find(root: Path, rest: str, file: SeriesFile | None) -> list[_Found]:
         ]
     if points:
         return [_Found(folder, {}, point) for folder, point in points.items()]
-    for pattern in CHILDREN:
+    if gguf.is_gguf(root) and root.is_file():
+        return [_Found(root, _named_step(root))]
+    for pattern in (*CHILDREN, *(name + gguf.SUFFIX for name in CHILDREN)):
         children = [_Found(folder, captured) for folder, captured in _walk(root, pattern, {})]
         if children:
             return children
@@ -99,19 +113,21 @@ def _find(root: Path, rest: str, file: SeriesFile | None) -> list[_Found]:
 
 def _named_step(root: Path) -> dict[str, str]:
     """What the name of one checkpoint's folder captures: `out/checkpoint-500` is step 500."""
-    captures = (patterns.match(pattern, root.resolve().name) for pattern in CHILDREN)
+    name = root.resolve().name.removesuffix(gguf.SUFFIX)
+    captures = (patterns.match(pattern, name) for pattern in CHILDREN)
     return next((c for c in captures if c), {})
 
 
 def _walk(
     folder: Path, pattern: str, captured: Mapping[str, str]
 ) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Folders below `folder` that match, one path component at a time."""
+    """Folders (GGUF files) below `folder` that match, one path component at a time."""
     head, _, tail = pattern.partition("/")
     head = patterns.fill(head, captured)
     if not folder.is_dir():
         return
-    for child in sorted(p for p in folder.iterdir() if p.is_dir()):
+    wanted = Path.is_file if not tail and head.endswith(gguf.SUFFIX) else Path.is_dir
+    for child in sorted(p for p in folder.iterdir() if wanted(p)):
         here = patterns.match(head, child.name)
         if here is None:
             continue
@@ -130,12 +146,14 @@ def _ref(
     coords: dict[str, float | str] = {"model": _model_name(one.captured, series)}
     params = _params(one.folder)
     if params:
-        coords["params"], derived["params"] = params, "counted from the safetensors headers"
+        header = "GGUF header" if gguf.is_gguf(one.folder) else "safetensors headers"
+        coords["params"], derived["params"] = params, f"counted from the {header}"
     trained, sources = trainer_state(one.folder)
     coords |= trained
     derived |= sources
     stated = {name: patterns.value(name, text) for name, text in one.captured.items()}
     stated |= (one.point.coords() if one.point else {}) | dict(entry.coords)
+    told = entry.options.get("device_map")
     recipe: dict[str, Any] = {
         **(file.recipe if file else {}),
         **(one.point.recipe if one.point else {}),
@@ -143,6 +161,10 @@ def _ref(
     tokenizer = _stated_tokenizer(entry, base, root, file)
     if tokenizer:
         recipe["tokenizer"] = tokenizer
+    if told is not None:
+        recipe["device_map"] = told
+    if "step" in trained and trained["step"] != stated.get("step", trained["step"]):
+        recipe["trainer_step"] = trained["step"]
     derived = {name: how for name, how in derived.items() if name not in stated}
     if derived:
         recipe["derived"] = derived
@@ -169,7 +191,7 @@ def _model_name(captured: Mapping[str, str], series: str) -> str:
 def _params(folder: Path) -> int | None:
     """None where the weights cannot be counted; opening such a checkpoint says why."""
     try:
-        return Checkpoint(folder).params
+        return checkpoint(folder).params
     except (ModelError, OSError):
         return None
 
@@ -194,6 +216,8 @@ def _stated_tokenizer(
 
 def _tokenizer_near(folder: Path) -> Path:
     """The checkpoint's own, else that of the folder above, where trainers leave it."""
+    if gguf.is_gguf(folder):
+        return folder
     own = bool(tokenizer_files(folder))
     return folder.parent if not own and tokenizer_files(folder.parent) else folder
 

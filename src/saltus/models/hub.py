@@ -6,7 +6,8 @@ Online the hub at HF_ENDPOINT lists them, offline (HF_HUB_OFFLINE, or no connect
 does. On opening only small files are fetched: the hub knows the SHA-256 of the weights, which are fetched on
 the first question.
 
-Options of an entry: for a captured name a list of the values wanted (`params: [70m, 160m]`, `step: [0, 512]`).
+Options of an entry: `device_map` (transformers' own), and for a captured name a list of the values wanted
+(`params: [70m, 160m]`, `step: [0, 512]`).
 Limits: where a hole in a repository's name is not given such a list, the hub's search decides what can be
 found.
 """
@@ -25,10 +26,14 @@ from typing import Any
 from saltus.errors import MissingExtra, UserError, nearest
 from saltus.models import patterns
 from saltus.models.base import Model, ModelError
+from saltus.models.loading import checked_spread
 from saltus.models.weights import TOKENIZER_FILES, Checkpoint, known_hash
 from saltus.records import AskPolicy, ModelRef, SeriesEntry
 
-SMALL = ("config.json", "generation_config.json", "model.safetensors.index.json", *TOKENIZER_FILES)
+SMALL = (
+    "config.json", "generation_config.json", "model.safetensors.index.json", "pytorch_model.bin.index.json",
+    *TOKENIZER_FILES,
+)  # fmt: skip
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -46,7 +51,8 @@ class HubAdapter:
                 wanted="hf:organisation/name or hf:organisation/name@revision",
             )
         names = patterns.names_in(entry.source, where)
-        patterns.check_options(entry.options, names, (), where)
+        patterns.check_options(entry.options, names, ("device_map",), where)
+        checked_spread(entry.options.get("device_map"), where)
         hub = Hub()
         refs, seen = [], {}
         for repo, of_repo in _repositories(hub, repo_pattern, entry, where):
@@ -290,7 +296,11 @@ def _ref(
     coords: dict[str, float | str] = {"model": name}
     coords |= {k: patterns.value(k, v) for k, v in captured.items()} | dict(entry.coords)
     series = entry.series or patterns.label(repo_pattern) or repo
-    return ModelRef(adapter="hf", location=repo, revision=revision, series=series, coords=coords)
+    spread = entry.options.get("device_map")
+    recipe = {} if spread is None else {"device_map": spread}
+    return ModelRef(
+        adapter="hf", location=repo, revision=revision, series=series, coords=coords, recipe=recipe
+    )
 
 
 def _pinned(ref: ModelRef, commit: str, hub: Hub) -> ModelRef:

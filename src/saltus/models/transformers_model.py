@@ -8,7 +8,6 @@ text models; one device; edits of the network are refused by name until an adapt
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 from saltus.hashing import content_hash, seed_from
 from saltus.models.base import ModelError, answer_key
 from saltus.models.encoding import Encoder
+from saltus.models.loading import device, read_weights
 from saltus.models.weights import Checkpoint
 from saltus.records import Answer, AskPolicy, ModelRef, Request
 
@@ -134,12 +134,13 @@ class TransformersModel:
         return {
             "kind": "transformers", "folder": str(self.folder), "identity": self.identity,
             "weights_hash": self.weights_hash, "params": self.checkpoint.params, "dtype": self.ask.dtype,
+            **self.checkpoint.about(),
             "architecture": (config.get("architectures") or [config.get("model_type")])[0],
             "window": self.window, "vocabulary": self._vocabulary, **self.encoder.describe(),
             "eos_ids": sorted(self.eos), "derived": dict(self.ref.recipe.get("derived", {})),
             "self_check": about.get("self_check"), "engine": about.get("engine"),
             "batch_tokens": self.ask.batch_tokens, "allow": list(self.ask.allow),
-            "device": str(_device()), "threads": torch.get_num_threads(),
+            "device": str(self.ref.recipe.get("device_map") or device()), "threads": torch.get_num_threads(),
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         }  # fmt: skip
 
@@ -170,7 +171,10 @@ class TransformersModel:
         from saltus.models.packing import Engine, Limits
 
         self.checkpoint.fetch()
-        net = read_weights(self.folder, self.ask, pickled=not self.checkpoint.weight_files)
+        net = read_weights(
+            self.folder, self.ask, pickled=not self.checkpoint.weight_files,
+            spread=self.ref.recipe.get("device_map"),
+        )  # fmt: skip
         engine = Engine(net, Limits(self.window, self.ask.batch_tokens, self.ask.memory_mb))
         if engine.batched.scaled > TOLERANCE[self.ask.dtype]:
             raise ModelError(
@@ -224,72 +228,6 @@ class TransformersModel:
 _NAN = "the network's logits are NaN or infinite here: the checkpoint's weights diverged or are damaged"
 
 
-def read_weights(folder: Path, ask: AskPolicy, *, pickled: bool = False) -> Any:
-    """The network in eval mode on its device. Raises ModelError for missing, foreign, NaN or infinite weights."""
-    from pickle import PickleError
-
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    try:
-        with quiet():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=getattr(torch, ask.dtype), use_safetensors=not pickled,
-                local_files_only=True, trust_remote_code="trust-remote-code" in ask.allow,
-                output_loading_info=True,
-            )  # fmt: skip
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        LookupError,
-        TypeError,
-        ImportError,
-        PickleError,
-    ) as error:
-        hint, said = "", str(error).partition("\n")[0].strip()
-        if "trust_remote_code" in str(error):
-            hint = (
-                "; to run the code in its repository, put `allow: [trust-remote-code]` under `ask`"
-            )
-        raise ModelError(f"{folder}: the model cannot be loaded: {said}{hint}") from error
-    net, info = loaded
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"{folder}: {len(missing)} weights are missing ({missing[0]}, …): the checkpoint is incomplete; "
-            "save it again with all of them"
-        )
-    for name, weight in net.named_parameters():
-        if not torch.isfinite(weight).all():
-            raise ModelError(
-                f"{folder}: NaN or infinity in the weight {name}: training diverged or the file is damaged"
-            )
-    return net.to(_device()).eval()
-
-
-def _device() -> Any:
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bar per checkpoint: a series would print hundreds."""
-    from transformers.utils import logging
-
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()
-
-
 def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a config that describes the language model: multimodal ones nest it."""
     return config.get("text_config") or config
@@ -310,7 +248,7 @@ def _eos_ids(checkpoint: Checkpoint, tokenizer_eos: int | None) -> frozenset[int
 
     path = checkpoint.folder / "generation_config.json"
     named: Any = None
-    if path.is_file():
+    if checkpoint.has(path.name):
         try:
             named = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
         except ValueError as error:

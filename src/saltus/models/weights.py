@@ -49,40 +49,48 @@ class Checkpoint:
         """config.json."""
         path = self.folder / "config.json"
         if not path.is_file():
-            raise ModelError(f"{self.folder}: no config.json; {_WAIT}")
+            raise ModelError(f"{self.folder}: no config.json; {WAIT}")
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, OSError) as error:
-            raise ModelError(f"{path}: not readable as JSON ({error}); {_WAIT}") from error
+            raise ModelError(f"{path}: not readable as JSON ({error}); {WAIT}") from error
 
     @cached_property
     def weight_files(self) -> tuple[Path, ...]:
         """The safetensors files, all present; empty where there are weights in pickle form only."""
-        index = self.folder / "model.safetensors.index.json"
-        if self.has(index.name):
-            try:
-                names = sorted(
-                    set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-                )
-            except (ValueError, KeyError, AttributeError) as error:
-                raise ModelError(f"{index}: not a weight index ({error!r}); {_WAIT}") from error
-            for name in names:
-                if not self.has(name):
-                    raise ModelError(
-                        f"{index} names {name}, which is not there; copy the missing shard into the folder"
-                    )
-            return tuple(self.folder / name for name in names)
+        shards = self._shards("model.safetensors.index.json")
+        if shards:
+            return shards
         single = self.folder / "model.safetensors"
         if self.has(single.name):
             return (single,)
         if not self.pickles:
-            raise ModelError(f"{self.folder}: no model.safetensors and no index of shards; {_WAIT}")
+            raise ModelError(f"{self.folder}: no model.safetensors and no index of shards; {WAIT}")
         return ()
 
     @cached_property
     def pickles(self) -> tuple[Path, ...]:
         """Weights in pickle form (pytorch_model*.bin), which can run code when read carelessly."""
-        return tuple(sorted(self.folder.glob("pytorch_model*.bin")))
+        found = tuple(sorted(self.folder.glob("pytorch_model*.bin")))
+        return self._shards("pytorch_model.bin.index.json") or found if found else ()
+
+    def _shards(self, name: str) -> tuple[Path, ...]:
+        """The files an index names, all present; () without that index."""
+        index = self.folder / name
+        if not self.has(name):
+            return ()
+        try:
+            names = sorted(
+                set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            )
+        except (ValueError, KeyError, AttributeError, OSError) as error:
+            raise ModelError(f"{index}: not a weight index ({error!r}); {WAIT}") from error
+        for shard in names:
+            if not self.has(shard):
+                raise ModelError(
+                    f"{index} names {shard}, which is not there; copy the missing shard into the folder"
+                )
+        return tuple(self.folder / shard for shard in names)
 
     @cached_property
     def headers(self) -> dict[Path, dict[str, Any]]:
@@ -113,6 +121,10 @@ class Checkpoint:
                 "with `ask: {allow: [pickle-weights]}`"
             )
 
+    def about(self) -> dict[str, Any]:
+        """What the files say of themselves, for provenance."""
+        return {}
+
     def fetch(self) -> None:
         """Brings the weights into the folder, where they come from elsewhere. Called before they are read."""
 
@@ -126,7 +138,7 @@ class Checkpoint:
         return content_hash({"config": config, "files": self.file_hashes()})
 
 
-_WAIT = "the checkpoint is half-written or incomplete: let its writer finish, or remove it"
+WAIT = "the checkpoint is half-written or incomplete: let its writer finish, or remove it"
 
 
 def _shapes(header: Mapping[str, Any]) -> Iterator[list[int]]:
@@ -148,10 +160,10 @@ def safetensors_header(path: Path) -> dict[str, Any]:
             header = json.loads(file.read(length))
         ends = [entry["data_offsets"][1] for k, entry in header.items() if k != "__metadata__"]
     except (ValueError, struct.error, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: not a whole safetensors file ({error}); {_WAIT}") from error
+        raise ModelError(f"{path}: not a whole safetensors file ({error}); {WAIT}") from error
     wanted = 8 + length + max(ends, default=0)
     if size != wanted:
-        raise ModelError(f"{path}: {size:,} bytes where its header wants {wanted:,}; {_WAIT}")
+        raise ModelError(f"{path}: {size:,} bytes where its header wants {wanted:,}; {WAIT}")
     return header
 
 
@@ -161,7 +173,11 @@ def tokenizer_files(folder: Path) -> tuple[Path, ...]:
 
 
 def tokenizer_hash(folder: Path) -> str:
-    """Hash of a tokenizer's files by name and content."""
+    """Hash of a tokenizer's files by name and content; of a GGUF file, of its tokenizer's part."""
+    if folder.suffix == ".gguf":
+        from saltus.models.gguf import read_header
+
+        return read_header(folder).tokenizer
     return content_hash({path.name: known_hash(path) for path in tokenizer_files(folder)})
 
 
