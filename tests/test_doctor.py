@@ -144,6 +144,31 @@ def test_mistakes_are_explained(source: str, task: str | None, said: str, out: P
         examine(source, task, base=out)
 
 
+def test_settings_are_those_of_a_study(out: Path) -> None:
+    seen = examine(
+        "dir:out/checkpoint-{step}", base=out,
+        settings=["step=[5]", "device_map=cpu", "dtype=bfloat16", "bos=always", "tokens_per_step=10"],
+    )  # fmt: skip
+    assert (seen.found, seen.ref.coords["step"], seen.ref.coords["tokens"]) == (1, 5, 50)
+    assert (seen.about["device"], seen.about["dtype"]) == ("cpu", "bfloat16")
+    assert seen.about["bos"]["policy"] == "always"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("dtype=int4", "dtype"),
+        ("device_map=toaster", "device_map"),
+        ("tokeniser=x", "tokenizer"),
+        ("dtype", "key=value"),
+        ("allow=[", "not valid YAML"),
+    ],
+)
+def test_a_wrong_setting_is_refused_as_in_a_study(setting: str, said: str, out: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        examine("dir:out/checkpoint-50", base=out, settings=[setting])
+
+
 def test_a_sick_model_says_what_ails_it(out: Path, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "step-1", "gpt2")
     (folder / "model.safetensors").write_bytes(b"")

@@ -275,12 +275,15 @@ def doctor(
     task: Annotated[
         str | None, typer.Option("--task", "-t", help="Show a prompt of this task.")
     ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="As in a study, e.g. dtype=bfloat16.")
+    ] = None,
     as_json: opt.Json = False,
 ) -> None:
     """Open one model and show BOS, template, speed and a prompt exactly as asked."""
     from saltus.doctor import examine, render
 
-    examination = examine(source, task=task)
+    examination = examine(source, task=task, settings=settings or ())
     _json(examination.to_dict()) if as_json else _rich(render(examination))
 
 

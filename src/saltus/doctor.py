@@ -7,6 +7,7 @@ Limits: it looks at one model and one item; speed is that of one short batch.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from saltus import plugins
+from saltus.documents import read_yaml
 from saltus.errors import UserError
 from saltus.models.base import Model, ModelError
 from saltus.records import Answer, AskPolicy, ModelRef, Request, SeriesEntry
+from saltus.study import loads
 from saltus.tasks.base import Task
 
 SPEED_ITEMS = 32
@@ -77,23 +80,26 @@ class Examination:
 
 
 def examine(
-    source: str, task: str | Task | None = None, *, ask: AskPolicy | None = None, base: Path | None = None
+    source: str, task: str | Task | None = None, *, ask: AskPolicy | None = None, base: Path | None = None,
+    settings: Sequence[str] = (),
 ) -> Examination:  # fmt: skip
     """Opens the model behind `scheme:source` (the last one where there are several) and asks it one item.
 
-    task: a name such as `jsonl:items.jsonl`, or a task. base: what relative paths start at (default: here). Raises
-    UserError for an unknown source or task and for a model that cannot be opened or asked.
+    task: a name such as `jsonl:items.jsonl`, or a task. base: what relative paths start at (default: here). settings:
+    `key=value`, as in an entry of a study's `models` or in its `ask`, which they override. Raises UserError for an
+    unknown source, task or setting and for a model that cannot be opened or asked.
     """
-    ask, base = ask or AskPolicy(), base or Path.cwd()
-    scheme, colon, rest = source.partition(":")
+    base = base or Path.cwd()
+    scheme, colon, _ = source.partition(":")
     if not colon:
         raise UserError(
             f"`{source}` names no model", wanted="scheme:source, e.g. dir:out/checkpoint-500"
         )
     adapter = plugins.load("models", scheme, where=source)
+    entry, ask = _as_in_a_study(source, ask or AskPolicy(), settings, base)
     chosen = _task(task, base) if isinstance(task, str) else task
     try:
-        refs = adapter.series(SeriesEntry(source=rest, scheme=scheme), ask, base)
+        refs = adapter.series(entry, ask, base)
         model = adapter.open(refs[-1], ask)
         try:
             return _examine(source, refs, model, chosen)
@@ -103,6 +109,23 @@ def examine(
         raise UserError(
             str(error), where=source, do="mend the checkpoint, or examine another"
         ) from error
+
+
+def _as_in_a_study(
+    source: str, ask: AskPolicy, settings: Sequence[str], base: Path
+) -> tuple[SeriesEntry, AskPolicy]:
+    """The settings read, and refused, by whatever reads a study."""
+    entry: dict[str, Any] = {"from": source}
+    policy = asdict(ask)
+    for setting in settings:
+        key, sign, text = setting.partition("=")
+        if not sign:
+            raise UserError(f"--set {setting}", wanted="key=value, e.g. --set dtype=bfloat16")
+        (policy if key in policy else entry)[key] = read_yaml(text, f"--set {key}")[0]
+    policy["allow"] = list(policy["allow"])
+    document = {"study": "doctor", "models": [entry], "tasks": ["copying"], "ask": policy}
+    study = loads(json.dumps(document), base=base, name="--set")
+    return study.entries()[0], study.ask
 
 
 def _task(name: str, base: Path) -> Task:
