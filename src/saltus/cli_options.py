@@ -41,6 +41,10 @@ Tasks = Annotated[
     list[str] | None,
     typer.Option("--task", "-t", help="A task, e.g. jsonl:items.jsonl; may repeat."),
 ]
+IncludePath = Annotated[
+    list[str] | None,
+    typer.Option("--include-path", help="Folder with lm-eval task files, for lm_eval:NAME."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", help="Items per task (without a document).")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked and stop.")]
 Locate = Annotated[

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from saltus import plugins, study
 from saltus.errors import UserError, nearest
@@ -51,18 +53,20 @@ def write_template(name: str) -> Path:
     return path
 
 
-def document_for(source: str, tasks: list[str], limit: int | None) -> Path:
+def document_for(
+    source: str, tasks: list[str], limit: int | None, include: Sequence[str] = ()
+) -> Path:
     """The document of a study: `source` itself, or one written for a model source and tasks.
 
-    Raises UserError where a source has no task, a document is given tasks as well, or the file that would be
-    written belongs to the user.
+    include: folders with task files of lm-eval, for the `lm_eval:` tasks. Raises UserError where a source has no
+    task, a document is given tasks as well, or the file that would be written belongs to the user.
     """
     if Path(source).suffix in (".yaml", ".yml"):
-        if tasks or limit is not None:
+        if tasks or limit is not None or include:
             raise UserError(
-                "--task and --limit go with a model source, not with a study document",
+                "--task, --limit and --include-path go with a model source, not with a study document",
                 where=source,
-                do=f"write them into {source}: `tasks:` and `limit:`",
+                do=f"write them into {source}: `tasks:`, `limit:`, `- lm_eval:NAME: {{include_path: DIR}}`",
             )
         return Path(source)
     scheme = source.partition(":")[0]
@@ -79,7 +83,13 @@ def document_for(source: str, tasks: list[str], limit: int | None) -> Path:
             wanted="at least one task",
             do=f"saltus run '{source}' --task jsonl:items.jsonl   (`saltus tasks` lists more)",
         )
-    text = _implied(source, tasks, limit)
+    if include and not any(task.startswith("lm_eval:") for task in tasks):
+        raise UserError(
+            "--include-path is for tasks of lm-eval, and none is asked",
+            wanted="--task lm_eval:NAME",
+            do="name a task of the folder, or leave the option out",
+        )
+    text = _implied(source, [with_include(task, include) for task in tasks], limit)
     path = Path(re.sub(r"\W+", "-", source).strip("-")[:60] + ".yaml")
     study.loads(
         text, base=Path(), name=path.name
@@ -88,7 +98,14 @@ def document_for(source: str, tasks: list[str], limit: int | None) -> Path:
     return path
 
 
-def _implied(source: str, tasks: list[str], limit: int | None) -> str:
+def with_include(task: str, include: Sequence[str]) -> Any:
+    """A task as a study names it: an `lm_eval:` one with the folders to look into, where there are any."""
+    if not include or not task.startswith("lm_eval:"):
+        return task
+    return {task: {"include_path": include[0] if len(include) == 1 else list(include)}}
+
+
+def _implied(source: str, tasks: Sequence[Any], limit: int | None) -> str:
     lines = [
         MARK,
         f"study: {json.dumps(source)}",
