@@ -76,6 +76,7 @@ def run(
         str, typer.Argument(help="A study.yaml, or a model source such as dir:out/step-{step}.")
     ],
     task: opt.Tasks = None,
+    include_path: opt.IncludePath = None,
     limit: opt.Limit = None,
     dry_run: opt.DryRun = False,
     shard: opt.Shard = None,
@@ -92,7 +93,7 @@ def run(
     from saltus.new import document_for
 
     executor: Executor | None = chosen(shard, on, workers=workers, threads=threads)
-    path = document_for(source, task or [], limit)
+    path = document_for(source, task or [], limit, include_path or ())
     if dry_run:
         _dry_run(path, as_json)
         return
