@@ -273,9 +273,8 @@ def export(
 @app.command()
 def doctor(
     source: Annotated[str, typer.Argument(help="One model, e.g. dir:out/checkpoint-500.")],
-    task: Annotated[
-        str | None, typer.Option("--task", "-t", help="Show a prompt of this task.")
-    ] = None,
+    task: opt.OneTask = None,
+    include_path: opt.IncludePath = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="As in a study, e.g. dtype=bfloat16.")
     ] = None,
@@ -284,7 +283,7 @@ def doctor(
     """Open one model and show BOS, template, speed and a prompt exactly as asked."""
     from saltus.doctor import examine, render
 
-    examination = examine(source, task=task, settings=settings or ())
+    examination = examine(source, task, settings=settings or (), include=include_path or ())
     _json(examination.to_dict()) if as_json else _rich(render(examination))
 
 

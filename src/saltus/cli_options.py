@@ -41,6 +41,7 @@ Tasks = Annotated[
     list[str] | None,
     typer.Option("--task", "-t", help="A task, e.g. jsonl:items.jsonl; may repeat."),
 ]
+OneTask = Annotated[str | None, typer.Option("--task", "-t", help="Show a prompt of this task.")]
 IncludePath = Annotated[
     list[str] | None,
     typer.Option("--include-path", help="Folder with lm-eval task files, for lm_eval:NAME."),

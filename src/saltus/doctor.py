@@ -81,13 +81,13 @@ class Examination:
 
 def examine(
     source: str, task: str | Task | None = None, *, ask: AskPolicy | None = None, base: Path | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[str] = (), include: Sequence[str] = (),
 ) -> Examination:  # fmt: skip
     """Opens the model behind `scheme:source` (the last one where there are several) and asks it one item.
 
     task: a name such as `jsonl:items.jsonl`, or a task. base: what relative paths start at (default: here). settings:
-    `key=value`, as in an entry of a study's `models` or in its `ask`, which they override. Raises UserError for an
-    unknown source, task or setting and for a model that cannot be opened or asked.
+    `key=value`, as in an entry of a study's `models` or in its `ask`, which they override. include: folders with task
+    files of lm-eval, for `lm_eval:NAME`. Raises UserError for an unknown source, task or setting and for a model that cannot be opened or asked.
     """
     base = base or Path.cwd()
     scheme, colon, _ = source.partition(":")
@@ -97,7 +97,7 @@ def examine(
         )
     adapter = plugins.load("models", scheme, where=source)
     entry, ask = _as_in_a_study(source, ask or AskPolicy(), settings, base)
-    chosen = _task(task, base) if isinstance(task, str) else task
+    chosen = _task(task, base, include) if isinstance(task, str) else task
     try:
         refs = adapter.series(entry, ask, base)
         model = adapter.open(refs[-1], ask)
@@ -128,9 +128,12 @@ def _as_in_a_study(
     return study.entries()[0], study.ask
 
 
-def _task(name: str, base: Path) -> Task:
+def _task(name: str, base: Path, include: Sequence[str]) -> Task:
+    """The task; of a group the first. include: folders that an `lm_eval:` task is looked for in."""
     kind, _, source = name.partition(":")
-    return plugins.load("tasks", kind, where="--task")(source or None, base)
+    options = {"include_path": list(include)} if include else {}
+    found = plugins.load("tasks", kind, where="--task")(source or None, base, **options)
+    return found[0] if isinstance(found, list) else found
 
 
 def _examine(source: str, refs: Sequence[ModelRef], model: Model, task: Task | None) -> Examination:
