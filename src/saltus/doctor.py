@@ -87,7 +87,8 @@ def examine(
 
     task: a name such as `jsonl:items.jsonl`, or a task. base: what relative paths start at (default: here). settings:
     `key=value`, as in an entry of a study's `models` or in its `ask`, which they override. include: folders with task
-    files of lm-eval, for `lm_eval:NAME`. Raises UserError for an unknown source, task or setting and for a model that cannot be opened or asked.
+    files of lm-eval, for `lm_eval:NAME`. Raises UserError for an unknown source, task or setting and for a model that
+    cannot be opened or asked.
     """
     base = base or Path.cwd()
     scheme, colon, _ = source.partition(":")
