@@ -13,6 +13,7 @@ from saltus.stats.measure import Measures, measure
 from saltus.stats.monotone import isotonic
 from saltus.stats.series import canonical, local_variance, merged, prepare
 from saltus.stats.shape import FLAT, GRADUAL, JUMP, UNKNOWN
+from saltus.stats.solve import Shares
 
 RNG = np.random.default_rng
 
@@ -41,7 +42,7 @@ def test_a_node_is_fitted_exactly_without_noise_and_its_coefficients_come_back()
     u = np.linspace(0, 1, 20)[None]
     y = curve(np.array([[0.2, 0.1, 0.5]]), np.array([node]), u, grid.FINE)[:, None]
     w = np.full(y.shape, 1e4)
-    bounds = Bounds(0.6, np.array([0.2]), np.array([0.25]))
+    bounds = Bounds(Shares(0.6, 0.5), np.array([0.2]), np.array([0.25]))
     found = fit(y, w, u[:, None], np.ones(y.shape, dtype=bool), bounds)
     assert found.rss[0] < 1e-3 * found.constant[0]
     assert refit(y[0], w[0], u, np.array([node]), grid.FINE)[0] == pytest.approx([0.2, 0.1, 0.5])
@@ -53,7 +54,13 @@ def test_a_seed_that_misses_early_points_is_fitted_where_the_others_are() -> Non
     ok = np.ones(u.shape, dtype=bool)
     y[0, 1, :-3], u[0, 1, :-3] = y[0, 1, 3:].copy(), u[0, 1, 3:].copy()
     y[0, 1, -3:], u[0, 1, -3:], ok[0, 1, -3:] = 0, 0, False
-    found = fit(y, np.where(ok, 1e4, 0.0), u, ok, Bounds(0.6, np.array([0.2]), np.array([0.25])))
+    found = fit(
+        y,
+        np.where(ok, 1e4, 0.0),
+        u,
+        ok,
+        Bounds(Shares(0.6, 0.5), np.array([0.2]), np.array([0.25])),
+    )
     best = found.mids[np.arange(2), found.by_mid.argmin(axis=1)]
     assert best == pytest.approx([0.5, 0.5], abs=0.03)
 
@@ -63,7 +70,7 @@ def test_draws_over_the_short_list_find_what_the_whole_grid_finds() -> None:
     u = np.tile(np.linspace(0, 1, 14), (4, 2, 1))
     y = 0.1 + 0.7 / (1 + np.exp(-(u - 0.5) / 0.03)) + rng.normal(0, 0.02, u.shape)
     ok, w = np.ones(u.shape, dtype=bool), np.full(u.shape, 2500.0)
-    bounds = Bounds(0.6, np.full(4, 0.2), np.full(4, 0.25))
+    bounds = Bounds(Shares(0.6, 0.5), np.full(4, 0.2), np.full(4, 0.25))
     whole = fit(y, w, u, ok, bounds, short=True)
     again = fit_draws(whole, y[:, None], w, u, bounds)
     assert again.rss == pytest.approx(whole.rss, rel=1e-3, abs=1e-2)

@@ -99,7 +99,7 @@ def test_falls_of_flat_curves_have_honest_p_values() -> None:
 @pytest.mark.slow
 def test_bootstrap_p_values_are_not_too_small_where_the_truth_is_smooth() -> None:
     """Just wide enough to be gradual: the least favourable smooth curve."""
-    curves, _ = canonical(batch([[logistic(10.5, 1.25, 0.1, 0.8)]] * 150, None, n=100, rng=RNG(14)))
+    curves, _ = canonical(batch([[logistic(10.5, 1.3, 0.1, 0.8)]] * 150, None, n=100, rng=RNG(14)))
     m = measured(curves)
     p, _ = sharp_p(
         m.hard.series, m.hard.fit, m.hard.shape.dispersion, m.limits, Analysis(draws=199), RNG(15)

@@ -32,7 +32,8 @@ def caveats(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:
             "The rise is gradual, but its take-off was not foreseen from the points before it."
         )
     t = m.hard.trend
-    if t.fall_p[i] < FALL_P and verdict not in ("irregular", "unresolved"):
+    rises = facts.presence == "present" and facts.shape_hard in ("jump", "gradual", "unknown")
+    if t.fall_p[i] < FALL_P and verdict != "irregular" and rises:
         share = t.fall[i] / max(t.spread[i], 1e-12)
         out.append(f"The hard score falls by {share:.0%} of its range after a peak, beyond noise.")
     if m.has_soft[i] and facts.shape_soft in ("falling", "non_monotone") and verdict != "irregular":

@@ -1,10 +1,9 @@
 """Weighted least squares of constant + drift + one rise, over every node of the grid, for many rows at once.
 
-A row is one seed of one channel of one curve, or a draw of it. Drift and rise are both held at or above 0, so every
-candidate is monotone. The answer is a profile: the smallest weighted sum of squares for every width of the rise and
-for every midpoint, from which intervals are read. A rise that carries less than `share` of the whole is a drift,
-whatever its width. Draws of one row share its weights, so all but one product is computed once for all of them.
-Known limit: single precision; sums of squares below 1e-6 of the total are noise.
+A row is one seed of one channel of one curve, or a draw of it. `solve` does the arithmetic. The answer is a profile:
+the smallest weighted sum of squares for every width of the rise and for every midpoint, from which intervals are
+read. A rise that carries less than `share` of the whole is a drift, whatever its width. A node is named by its number
+in the grid, plus the size of the grid where its drift sets in with the rise; −1 is a straight line.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ import numpy as np
 
 from saltus.stats import grid
 from saltus.stats.batch import Bools, Floats
+from saltus.stats.solve import HUGE, Shares, Tables, late_drift, solve, tables, tables_at
 
-HUGE = np.float32(1e30)
 BUDGET = 120_000
 """Most numbers of one working array: keeps a piece within the processor's cache, and memory flat."""
 KEPT, KEPT_RISES = 16, 10
@@ -27,7 +26,7 @@ KEPT, KEPT_RISES = 16, 10
 class Bounds:
     """What counts as what: shares of the range."""
 
-    share: float
+    share: Shares
     narrow: Floats
     """(C,) largest width of a jump."""
     broad: Floats
@@ -48,7 +47,7 @@ class Fit:
     node: np.ndarray
     """(R,) the best node."""
     coefficients: Floats
-    """(R, 3): level at u = 0, drift over the range, rise of the node."""
+    """(R, 3): level at u = 0, rise of the drift over the range, rise of the node."""
     by_width: Floats
     """(R, B + 1) smallest per width bin among rises that carry `share`; the last column holds drifts."""
     width_node: np.ndarray
@@ -58,7 +57,7 @@ class Fit:
     by_mid: Floats
     """… (R, M) the smallest sum of squares there among rises that carry `share`; inf where there is none."""
     wide_node: np.ndarray
-    """(R,) best node among drifts and rises at least `broad` wide; −1 is a straight line."""
+    """(R,) best node among even drifts and rises at least `broad` wide; −1 is a straight line."""
     line: Floats
     """(R,) of a straight line that does not fall."""
     form_node: np.ndarray
@@ -96,45 +95,58 @@ def _join(parts: list[Fit]) -> Fit:
     return Fit(*(np.concatenate([getattr(f, d.name) for f in parts]) for d in fields(Fit)))
 
 
-def _basis(u: Floats, weight: Floats, ok: Bools, level: int) -> tuple[np.ndarray, Floats, Floats]:
-    """Basis, positions and weights with one row of positions each: seeds at the same positions share their basis."""
+def _tables(u: Floats, weight: Floats, ok: Bools, level: int) -> tuple[Tables, Floats, Floats]:
+    """Tables, positions and weights with one row of positions each: seeds at the same positions share their tables."""
     if same_positions(u, ok).all():
         at = _longest(u, ok)
-        return grid.basis(at, level), at, weight
+        return tables(at, level), at, weight
     at = u.reshape(-1, u.shape[2])
-    return grid.basis(at, level), at, weight.reshape(-1, 1, u.shape[2])
+    return tables(at, level), at, weight.reshape(-1, 1, u.shape[2])
 
 
 def _fit(
     y: Floats, weight: Floats, u: Floats, ok: Bools, bounds: Bounds, level: int, short: bool
 ) -> Fit:
     c, s, p = y.shape
-    f, at, w = _basis(u, weight, ok, level)
-    rss, carries = _solve(f, at, w, y.reshape(len(at), 1, -1, p), bounds.share)
-    rss, carries = rss.reshape(c * s, -1), carries.reshape(c * s, -1)
+    basis, at, w = _tables(u, weight, ok, level)
+    rise, drift, even, late = (
+        a.reshape(c * s, -1)
+        for a in solve(basis, at, w, y.reshape(len(at), 1, -1, p), bounds.share)
+    )
     g = grid.nodes(level)
-    narrow_by = np.repeat(bounds.broad, s)[:, None]
-    rise, drift = np.where(carries, rss, HUGE), np.where(carries, HUGE, rss)
+    rss = np.minimum(rise, drift)
     rows = (y.reshape(c * s, p), weight.reshape(c * s, p), u.reshape(c * s, p))
     line, constant = _line(*rows)
+
+    def named(node: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Nodes (R, …) with the drift that won there; `values` is what each was chosen for."""
+        flat = node.reshape(len(node), -1)
+        wins = np.take_along_axis(late, flat, axis=1)
+        wins &= values.reshape(flat.shape) == np.take_along_axis(rise, flat, axis=1)
+        return np.where(wins.reshape(node.shape), node + len(g), node)
+
     by_width, width_node = _binned(rise, g.width_bins)
+    width_node = named(width_node, by_width)
     drift_node = drift.argmin(axis=1)
     drift_best = np.take_along_axis(drift, drift_node[:, None], axis=1)[:, 0]
     drift_node = np.where(line <= drift_best, -1, drift_node)
     by_width = np.concatenate([by_width, np.minimum(drift_best, line)[:, None]], axis=1)
     width_node = np.concatenate([width_node, drift_node[:, None]], axis=1)
-    wide = np.where(g.width >= narrow_by, rss, drift)
+    wide = np.where(g.width >= np.repeat(bounds.broad, s)[:, None], rss, even)
     wide_node = wide.argmin(axis=1)
     wide_best = np.take_along_axis(wide, wide_node[:, None], axis=1)[:, 0]
+    wide_node = np.where(line <= wide_best, -1, named(wide_node, wide_best))
     by_mid = np.minimum.reduceat(rise[:, g.by_mid], g.mid_bins, axis=1)
     form_rss, form_place = _binned(rss[:, g.by_form], g.form_bins)
-    node = rss.argmin(axis=1)
+    best = rss.argmin(axis=1)
+    best_rss = np.take_along_axis(rss, best[:, None], axis=1)[:, 0]
+    node = named(best, best_rss)
     return Fit(
-        rss=_sum(np.take_along_axis(rss, node[:, None], axis=1)[:, 0]), constant=constant, node=node,
-        coefficients=refit(*rows, node, level), by_width=_sum(by_width), width_node=width_node,
-        mids=np.broadcast_to(g.mid_bin_centres, by_mid.shape), by_mid=_sum(by_mid),
-        wide_node=np.where(line <= wide_best, -1, wide_node),
-        line=line, form_node=g.by_form[form_place], form_rss=_sum(form_rss),
+        rss=_sum(best_rss), constant=constant, node=node,
+        coefficients=refit(*rows, node, level), by_width=_sum(by_width),
+        width_node=width_node, mids=np.broadcast_to(g.mid_bin_centres, by_mid.shape), by_mid=_sum(by_mid),
+        wide_node=wide_node, line=line,
+        form_node=named(g.by_form[form_place], form_rss), form_rss=_sum(form_rss),
         short=_short_list(rss, rise, g) if short else np.empty((c * s, 0), dtype=int),
     )  # fmt: skip
 
@@ -149,56 +161,6 @@ def _line(y: Floats, w: Floats, u: Floats) -> tuple[Floats, Floats]:
     yc, xc = (a - (w * a).sum(axis=1, keepdims=True) / total for a in (y, u))
     yy, xx, xy = (w * yc**2).sum(axis=1), (w * xc**2).sum(axis=1), (w * xc * yc).sum(axis=1)
     return yy - np.maximum(xy, 0) ** 2 / np.maximum(xx, 1e-30), yy
-
-
-def _solve(
-    f: np.ndarray, u: Floats, w: Floats, y: Floats, share: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of squares of every node, and whether its rise carries `share`: (N, B, S, G).
-
-    f (N, P, G) basis, u (N, P), w (N, S, P), y (N, B, S, P). In the direction of a node made orthogonal to constant
-    and drift, the gain is the square of one product; drift and share are conditions on that product alone.
-    """
-    n, b, s, p = y.shape
-    total = np.maximum(w.sum(axis=2), 1e-30)
-    xc = u[:, None] - ((w * u[:, None]).sum(axis=2) / total)[..., None]
-    yc = y - ((w[:, None] * y).sum(axis=3) / total[:, None])[..., None]
-    xx = np.maximum((w * xc**2).sum(axis=2), 1e-30)[:, None, :, None]
-    yy, xy = (
-        a[..., None].astype(np.float32)
-        for a in ((w[:, None] * yc**2).sum(axis=3), (w[:, None] * xc[:, None] * yc).sum(axis=3))
-    )
-    w32 = w.astype(np.float32)
-    sums = np.concatenate([w32, (w * xc).astype(np.float32)], axis=1) @ f
-    sf, sfx = sums[:, :s][:, None], sums[:, s:][:, None]
-    raw = (w32 @ (f * f))[:, None]
-    sff = raw - sf * sf / total[:, None, :, None].astype(np.float32)
-    varies = sff > np.float32(1e-5) * raw
-    sff = np.where(varies, sff, 1)
-    left = sff - sfx * sfx / xx.astype(np.float32)
-    i1 = np.where(
-        varies & (left > np.float32(1e-4) * sff),
-        1 / np.sqrt(np.maximum(left, np.float32(1e-20))),
-        0,
-    )
-    i0 = np.where(varies, 1 / np.sqrt(sff), np.float32(0))
-    kappa = i1 * sfx
-    rho = i1 * np.float32((1 - share) / max(share, 1e-9)) * xx.astype(np.float32) + kappa
-    gain = ((w[:, None] * yc).astype(np.float32).reshape(n, b * s, p) @ f).reshape(n, b, s, -1)
-    both_gain = sfx * (xy / xx).astype(np.float32)
-    np.subtract(gain, both_gain, out=both_gain)
-    both_gain *= i1
-    gain *= i0
-    np.maximum(gain, 0, out=gain)
-    gain *= gain
-    both = both_gain * kappa < xy
-    both &= both_gain > 0
-    carries = both_gain * rho >= xy
-    carries |= ~both
-    both_gain *= both_gain
-    both_gain += (xy * xy / xx).astype(np.float32)
-    np.copyto(gain, both_gain, where=both)
-    return np.subtract(yy, gain, out=gain), carries
 
 
 def _binned(values: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -224,26 +186,28 @@ def fit_draws(fitted: Fit, y: Floats, weight: Floats, u: Floats, bounds: Bounds)
     """Fit draws y (C, B, S, P) of rows that `fit(…, short=True)` has fitted; outputs have C·B·S rows in that order."""
     c, b, s, p = y.shape
     flat_w, flat_u = weight.reshape(c * s, 1, p), u.reshape(c * s, p)
-    f = grid.basis_at(flat_u, fitted.short)
     rows = np.moveaxis(y, 2, 1).reshape(c * s, b, 1, p)
-    rss, carries = _solve(f, flat_u, flat_w, rows, bounds.share)
-    rss, carries = (
-        np.moveaxis(a.reshape(c, s, b, -1), 1, 2).reshape(c * b * s, -1) for a in (rss, carries)
+    solved = solve(tables_at(flat_u, fitted.short), flat_u, flat_w, rows, bounds.share)
+    rise, drift, _, late = (
+        np.moveaxis(a.reshape(c, s, b, -1), 1, 2).reshape(c * b * s, -1) for a in solved
     )
+    rss = np.minimum(rise, drift)
     short = np.repeat(fitted.short.reshape(c, 1, s, -1), b, axis=1).reshape(c * b * s, -1)
     wide_u, wide_w = (
         np.repeat(a.reshape(c, 1, s, p), b, axis=1).reshape(-1, p) for a in (u, weight)
     )
     every = (y.reshape(-1, p), wide_w, wide_u)
     line, constant = _line(*every)
-    rise, drift = np.where(carries, rss, HUGE), np.where(carries, HUGE, rss)
     by_width = rise.reshape(len(rise), -1, KEPT).min(axis=2)
     by_width = np.concatenate([by_width, np.minimum(drift.min(axis=1), line)[:, None]], axis=1)
-    best = rss.argmin(axis=1)
-    node = np.take_along_axis(short, best[:, None], axis=1)[:, 0]
+    best = rss.argmin(axis=1)[:, None]
+    node, sets_in, best_rss, its_rise = (
+        np.take_along_axis(a, best, axis=1)[:, 0] for a in (short, late, rss, rise)
+    )
+    node = np.where(sets_in & (its_rise == best_rss), node + len(grid.nodes()), node)
     none = np.full(len(rss), -1)
     return Fit(
-        rss=_sum(rss[np.arange(len(rss)), best]), constant=constant, node=node,
+        rss=_sum(best_rss), constant=constant, node=node,
         coefficients=refit(*every, node, grid.FINE), by_width=_sum(by_width),
         width_node=np.full(by_width.shape, -1), mids=grid.nodes().mid[short], by_mid=_sum(rise),
         wide_node=none, line=line, form_node=np.empty((len(rss), 0), dtype=int),
@@ -256,9 +220,9 @@ def fit_links(y: Floats, weight: Floats, u: Floats) -> tuple[Floats, np.ndarray,
     c, k, q = weight.shape
     rss, node = np.empty((c, k)), np.empty((c, k), dtype=int)
     for rows in _pieces(c, k * len(grid.nodes(grid.COARSE))):
-        f = grid.basis(u[rows], grid.COARSE)
         same = np.broadcast_to(y[rows, None, None], (len(rows), 1, k, q))
-        each, _ = _solve(f, u[rows], weight[rows], same, 0.0)
+        straight = tables(u[rows], grid.COARSE, late=False)
+        each = solve(straight, u[rows], weight[rows], same, Shares(0.0, 0.0))[0]
         node[rows] = each[:, 0].argmin(axis=2)
         rss[rows] = np.take_along_axis(each[:, 0], node[rows][..., None], axis=2)[..., 0]
     flat = [np.broadcast_to(a[:, None], (c, k, q)).reshape(-1, q) for a in (y, u)]
@@ -271,22 +235,22 @@ def contest(
 ) -> tuple[Floats, Floats, Floats]:
     """Smallest sums of squares of draws y (C, B, S, P) on the coarse grid: of all, smooth, and jumping curves.
 
-    Smooth: drifts and rises at least `broad` wide; jumping: rises that carry the share, at most `narrow`
+    Smooth: even drifts and rises at least `broad` wide; jumping: rises that carry the share, at most `narrow`
     wide. All (C, B, S).
     """
     out = []
     g = grid.nodes(grid.COARSE)
     for rows in _pieces(len(y), y.shape[1] * y.shape[2] * len(g)):
-        f, at, w = _basis(u[rows], weight[rows], ok[rows], grid.COARSE)
+        basis, at, w = _tables(u[rows], weight[rows], ok[rows], grid.COARSE)
         part = y[rows]
         b, s, p = part.shape[1:]
         if len(at) != len(part):
             part = np.moveaxis(part, 2, 1).reshape(len(at), b, 1, p)
-        rss, carries = _solve(f, at, w, part, bounds.share)
+        rise, drift, even, _ = solve(basis, at, w, part, bounds.share)
         narrow, broad = (
             np.repeat(a[rows], len(at) // len(rows)) for a in (bounds.narrow, bounds.broad)
         )
-        best = _duel(rss, carries, g.width, narrow, broad)
+        best = _duel((rise, drift, even), g.width, narrow, broad)
         if len(at) != len(rows):
             best = [np.moveaxis(a.reshape(len(rows), s, b), 1, 2) for a in best]
         out.append(best)
@@ -294,29 +258,39 @@ def contest(
 
 
 def _duel(
-    rss: np.ndarray, carries: np.ndarray, width: Floats, narrow: Floats, broad: Floats
+    found: tuple[np.ndarray, np.ndarray, np.ndarray], width: Floats, narrow: Floats, broad: Floats
 ) -> list[np.ndarray]:
     """Least over all, over smooth and over jumping nodes; nodes are sorted by width, so each is mostly one slice."""
     end = int(np.searchsorted(width, narrow.max(), side="right"))
     start = int(np.searchsorted(width, broad.min(), side="left"))
-    few, many = carries[..., :end], carries[..., :start]
-    fits = few if np.ptp(narrow) == 0 else few & (width[:end] <= narrow[:, None])[:, None, None]
-    jump = np.where(fits, rss[..., :end], HUGE).min(axis=3)
-    drift = np.where(many, HUGE, rss[..., :start]).min(axis=3)
-    late = rss[..., start:]
+    rise, drift, even = found
+    early, late = rise[..., :end], rise[..., start:]
+    if np.ptp(narrow) > 0:
+        early = np.where((width[:end] <= narrow[:, None])[:, None, None], early, HUGE)
     if np.ptp(broad) > 0:
-        late = np.where(
-            (width[start:] >= broad[:, None])[:, None, None] | ~carries[..., start:], late, HUGE
-        )
-    smooth = np.minimum(drift, late.min(axis=3))
-    return [rss.min(axis=3), smooth, jump]
+        late = np.where((width[start:] >= broad[:, None])[:, None, None], late, HUGE)
+    smooth = np.minimum(even.min(axis=3), late.min(axis=3))
+    return [np.minimum(rise.min(axis=3), drift.min(axis=3)), smooth, early.min(axis=3)]
+
+
+def _curve_of(node: np.ndarray, u: Floats, level: int) -> tuple[Floats, Floats]:
+    """(R, Q) drift and rise of one named node per row, each scaled to 1 over the range."""
+    g = grid.nodes(level)
+    plain = np.where(node >= len(g), node - len(g), np.maximum(node, 0))
+    f = np.where(node[:, None] >= 0, grid.curve_of(g, plain, u), 0.0)
+    return np.where(node[:, None] >= len(g), late_drift(g, plain, u), u), f
+
+
+def drift(coefficients: Floats, node: np.ndarray, u: Floats, level: int) -> Floats:
+    """(R, Q) what the drift alone adds at positions u."""
+    return coefficients[:, 1:2] * _curve_of(node, u, level)[0]
 
 
 def refit(y: Floats, weight: Floats, u: Floats, node: np.ndarray, level: int) -> Floats:
     """(R, 3) level, drift and rise of one given node per row (−1: a straight line); y, weight, u (R, P)."""
-    f = np.where(node[:, None] >= 0, grid.curve_of(grid.nodes(level), np.maximum(node, 0), u), 0.0)
+    x, f = _curve_of(node, u, level)
     total = np.maximum(weight.sum(axis=1), 1e-30)[:, None]
-    yc, xc, fc = (a - (weight * a).sum(axis=1, keepdims=True) / total for a in (y, u, f))
+    yc, xc, fc = (a - (weight * a).sum(axis=1, keepdims=True) / total for a in (y, x, f))
     xx, xy = (weight * xc * xc).sum(axis=1), (weight * xc * yc).sum(axis=1)
     ff, fx, fy = ((weight * fc * a).sum(axis=1) for a in (fc, xc, yc))
     det = ff * xx - fx * fx
@@ -327,11 +301,11 @@ def refit(y: Floats, weight: Floats, u: Floats, node: np.ndarray, level: int) ->
     alone = np.where((node >= 0) & (ff > 1e-12), np.maximum(fy, 0) / np.maximum(ff, 1e-30), 0.0)
     line = np.where(node < 0, np.maximum(xy, 0) / np.maximum(xx, 1e-30), 0.0)
     b, c = np.where(both, b, line), np.where(both, c, alone)
-    level = (weight * (y - b[:, None] * u - c[:, None] * f)).sum(axis=1) / total[:, 0]
+    level = (weight * (y - b[:, None] * x - c[:, None] * f)).sum(axis=1) / total[:, 0]
     return np.stack([level, b, c], axis=1)
 
 
 def curve(coefficients: Floats, node: np.ndarray, u: Floats, level: int) -> Floats:
     """Fitted values of rows at positions u (R, Q)."""
-    f = np.where(node[:, None] >= 0, grid.curve_of(grid.nodes(level), np.maximum(node, 0), u), 0.0)
-    return coefficients[:, :1] + coefficients[:, 1:2] * u + coefficients[:, 2:] * f
+    x, f = _curve_of(node, u, level)
+    return coefficients[:, :1] + coefficients[:, 1:2] * x + coefficients[:, 2:] * f

@@ -117,22 +117,24 @@ def inverse(form: np.ndarray, share: Floats) -> Floats:
 
 FINE, COARSE = range(2)
 """Grids: for the data; for bootstrap draws and for links between channels."""
-_WIDTHS = (0.01, 0.03, 0.06, 0.1, 0.14, 0.18, 0.22, 0.25, 0.28, 0.33, 0.4, 0.5, 0.65, 0.85, 1.2)
-_THIN = (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.55, 0.8, 1.2)
+_WIDTHS = (0.01, 0.03, 0.06, 0.1, 0.14, 0.18, 0.22, 0.255, 0.29, 0.33, 0.4, 0.5, 0.65, 0.85, 1.2)
+_THIN = (0.02, 0.06, 0.1, 0.15, 0.2, 0.255, 0.3, 0.4, 0.55, 0.8, 1.2)
 
 
 def _spread(level: int) -> list[tuple[int, float, float]]:
     """(form, w, m) of every node of a grid; midpoints beyond the range draw take-offs and saturations."""
     found = []
     for w in _WIDTHS if level == FINE else _THIN:
-        beyond = w if w <= 0.28 else 0.4
-        low, high = -min(beyond, 0.4), 1 + max(beyond, 0.5 if w > 0.28 else 0.0)
+        beyond = w if w < 0.3 else 0.4
+        low, high = -min(beyond, 0.4), 1 + max(beyond, 0.5 if w >= 0.3 else 0.0)
         forms: tuple[int, ...] = (LOGISTIC, GOMPERTZ, MIRRORED, RAMP)
         if level == FINE:
-            count = 61 if w <= 0.1 else 57 if w <= 0.28 else 39
+            count = 61 if w <= 0.1 else 57 if w < 0.3 else 39
             forms = (LOGISTIC,) if w <= 0.03 else (LOGISTIC, RAMP) if w <= 0.06 else forms
         else:
-            count = 41 if w <= 0.06 else 27 if w <= 0.1 else 19 if w <= 0.3 else 11
+            count = (
+                41 if w <= 0.06 else 27 if w <= 0.1 else 19 if w <= 0.2 else 41 if w <= 0.3 else 13
+            )
             forms = (LOGISTIC,) if w <= 0.06 else forms[:3]
         found += [(form, w, m) for form in forms for m in np.linspace(low, high, count)]
     return found
@@ -176,18 +178,22 @@ def _table(level: int) -> np.ndarray:
     return ((raw - grid.low) / grid.rise).astype(np.float32)
 
 
+def place(u: Floats) -> np.ndarray:
+    """The nearest of the tabulated positions."""
+    return np.rint(np.clip(u, 0, 1) * TABLE).astype(np.int32)
+
+
 def basis(u: Floats, level: int = FINE) -> np.ndarray:
     """(N, P, G) float32: every node at positions u (N, P), scaled to rise from 0 to 1 over the range.
 
     Looked up at the nearest of 4,001 positions: off by at most 0.0014 of the rise for a width of a tenth of the range.
     """
-    return _table(level)[np.rint(np.clip(u, 0, 1) * TABLE).astype(np.int32)]
+    return _table(level)[place(u)]
 
 
 def basis_at(u: Floats, chosen: np.ndarray) -> np.ndarray:
     """(N, P, K) float32: the chosen fine nodes (N, K) of each row at its positions u (N, P)."""
-    place = np.rint(np.clip(u, 0, 1) * TABLE).astype(np.int32)
-    return _table(FINE)[place[:, :, None], chosen[:, None, :]]
+    return _table(FINE)[place(u)[:, :, None], chosen[:, None, :]]
 
 
 def curve_of(grid: Nodes, node: np.ndarray, u: Floats) -> Floats:

@@ -149,8 +149,8 @@ def look_of(m: Measures, i: int, analysis: Analysis) -> Look:
     rows = np.arange(i * seeds, (i + 1) * seeds)
     whole = series.count[i] == series.count[i].max()
     best = int(rows[np.where(whole, shape.cell.rise[rows], -np.inf).argmax()])
-    g = grid.nodes(False)
-    node = int(m.hard.fit.node[best])
+    g = grid.nodes()
+    node = int(m.hard.fit.node[best]) % len(g)
     code = int(shape.code[i])
     size = max(float(np.median(shape.cell.rise[rows])), 1e-9)
     ok = series.ok[i]

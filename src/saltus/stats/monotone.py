@@ -28,6 +28,10 @@ class Cells:
     bracket_low: Floats
     """The half-way crossing lies between these two points."""
     bracket_high: Floats
+    whole_low: Floats
+    """… and that of the whole rise, drift included, between these places: where its fit ± half of the tolerance
+    crosses (an isotonic level pools some four points)."""
+    whole_high: Floats
     before: np.ndarray
     """Points before the rise, and …"""
     after: np.ndarray
@@ -66,8 +70,18 @@ def _chord(share: Floats, u: Floats, left: np.ndarray, level: float) -> Floats:
     return u[rows, left] + way * np.maximum(u[rows, right] - u[rows, left], 0)
 
 
+def _crossing(share: Floats, u: Floats, ok: Bools) -> Floats:
+    """Where the chords through the points last cross a half; an end where they do not."""
+    order = np.arange(u.shape[1])
+    last = np.maximum(ok.sum(axis=1) - 1, 0)
+    left = np.where(ok & (share < 0.5), order, 0).max(axis=1)
+    beyond = share[np.arange(len(u)), last] < 0.5
+    inside = _chord(share, u, np.minimum(left, np.maximum(last - 1, 0)), 0.5)
+    return np.where(beyond, u[np.arange(len(u)), last], inside)
+
+
 def cells(u: Floats, y: Floats, ok: Bools, w: Floats, tolerance: Floats, drift: Floats) -> Cells:
-    """Bounds for rows (N, P): y with a drift (N,) over the range taken away.
+    """Bounds for rows (N, P): y with a drift (N, P) taken away.
 
     tolerance (N, P): standard error of y; a point within one of them of the 10 % or 90 % line counts as there.
     """
@@ -75,7 +89,7 @@ def cells(u: Floats, y: Floats, ok: Bools, w: Floats, tolerance: Floats, drift: 
     last = np.maximum(count - 1, 0)
     rows = np.arange(len(y))
     raw = isotonic(y, w)
-    flat = isotonic(y - drift[:, None] * u, w)
+    flat = isotonic(y - drift, w)
     rise = flat[rows, last] - flat[:, 0]
     size = np.where(rise > 0, rise, 1.0)[:, None]
     share = np.where(ok, (flat - flat[:, :1]) / size, np.nan)
@@ -89,16 +103,18 @@ def cells(u: Floats, y: Floats, ok: Bools, w: Floats, tolerance: Floats, drift: 
     early = _chord(share, u, start, 0.1) - u[rows, start]
     late = u[rows, arrive] - _chord(share, u, np.maximum(arrive - 1, 0), 0.9)
     spared = np.where(arrive - start >= 2, np.clip(np.minimum(early, late), 0, None), 0.0)
-    half_low = np.where(ok & (share < 0.5), order, 0).max(axis=1)
-    half_high = np.minimum(half_low + 1, last)
-    change = np.where(ok[:, 1:], raw[:, 1:] - raw[:, :-1], 0.0)
     whole = raw[rows, last] - raw[:, 0]
+    of_whole = (raw - raw[:, :1]) / np.where(whole > 0, whole, 1.0)[:, None]
+    half = np.where(ok & (share < 0.5), order, 0).max(axis=1)
+    blur = 0.5 * tolerance / np.where(whole > 0, whole, 1.0)[:, None]
+    change = np.where(ok[:, 1:], raw[:, 1:] - raw[:, :-1], 0.0)
     step = change.max(axis=1, initial=0.0) / np.where(whole > 0, whole, 1.0)
     none = rise <= 0
     return Cells(
         low=np.where(none, 0, np.maximum(u[rows, leave] - u[rows, left], 0)),
         high=np.where(none, np.inf, u[rows, arrive] - u[rows, start] - spared),
-        bracket_low=u[rows, half_low], bracket_high=u[rows, half_high],
+        bracket_low=u[rows, half], bracket_high=u[rows, np.minimum(half + 1, last)],
+        whole_low=_crossing(of_whole + blur, u, ok), whole_high=_crossing(of_whole - blur, u, ok),
         before=start + 1, after=np.maximum(count - arrive, 0), start=start, arrive=arrive,
         step=np.where(whole > 0, step, 0.0), rise=np.where(none, 0.0, rise),
     )  # fmt: skip

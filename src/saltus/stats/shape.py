@@ -17,9 +17,10 @@ from scipy.special import stdtrit
 from saltus.records import Analysis
 from saltus.stats import grid
 from saltus.stats.batch import Bools, Floats
-from saltus.stats.fit import Bounds, Fit, fit
+from saltus.stats.fit import Bounds, Fit, drift, fit
 from saltus.stats.monotone import Cells, cells
 from saltus.stats.series import Series
+from saltus.stats.solve import Shares
 from saltus.stats.trend import Trend
 
 SHAPES: tuple[Any, ...] = ("flat", "gradual", "jump", "falling", "non_monotone", "unknown")
@@ -38,7 +39,8 @@ class Limits:
     broad: Floats
 
     def bounds(self, analysis: Analysis) -> Bounds:
-        return Bounds(share=analysis.jump_share, narrow=self.narrow, broad=self.broad)
+        share = Shares(rise=analysis.jump_share, even=min(analysis.step_share, analysis.jump_share))
+        return Bounds(share=share, narrow=self.narrow, broad=self.broad)
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def shape(
         big & (trend.fall > least), np.where(trend.falls_overall, FALLING, NON_MONOTONE), code
     )
     code = np.where(series.count.max(axis=1) < 3, UNKNOWN, code)
-    onset, onset_low, onset_high = _onset(fitted, cell, live, threshold)
+    onset, onset_low, onset_high = _onset(fitted, cell, live, threshold, code == JUMP)
     return Shape(
         code=code, width=best, width_low=width_low, width_high=width_high,
         onset=onset, onset_low=onset_low, onset_high=onset_high,
@@ -184,10 +186,10 @@ def cells_of(series: Series, fitted: Fit, dispersion: Floats) -> Cells:
     s = series.y.shape[1]
     one = split(series)
     tolerance = np.sqrt(one.var[:, 0] * np.repeat(dispersion, s)[:, None])
-    drift = np.where(
-        fitted.coefficients[:, 2] > fitted.coefficients[:, 1], fitted.coefficients[:, 1], 0.0
-    )
-    return cells(one.u[:, 0], one.y[:, 0], one.ok[:, 0], one.weight[:, 0], tolerance, drift)
+    leads = fitted.coefficients[:, 2] > fitted.coefficients[:, 1]
+    own = drift(fitted.coefficients, fitted.node, one.u[:, 0], grid.FINE)
+    own = np.where(leads[:, None], own, 0.0)
+    return cells(one.u[:, 0], one.y[:, 0], one.ok[:, 0], one.weight[:, 0], tolerance, own)
 
 
 def _profile(
@@ -221,9 +223,12 @@ def _between(
 
 
 def _onset(
-    fitted: Fit, cell: Cells, live: Bools, threshold: Floats
+    fitted: Fit, cell: Cells, live: Bools, threshold: Floats, jump: Bools
 ) -> tuple[Floats, Floats, Floats]:
-    """Half-way point over seeds; interval = profile over midpoints joined with the bracketing points."""
+    """Half-way point over seeds; interval = profile over midpoints joined with the bracketing points.
+
+    Where there is no jump, those of the whole rise: what the drift takes may be part of one gradual rise.
+    """
     c, s = live.shape
     least = fitted.by_mid.min(axis=1, keepdims=True)
     some = np.isfinite(least[:, 0])
@@ -232,9 +237,12 @@ def _onset(
     low = np.where(ok, fitted.mids, np.inf).min(axis=1) - half
     high = np.where(ok, fitted.mids, -np.inf).max(axis=1) + half
     best = np.take_along_axis(fitted.mids, fitted.by_mid.argmin(axis=1)[:, None], axis=1)[:, 0]
-    best = np.where(some, best, 0.5 * (cell.bracket_low + cell.bracket_high))
-    low = np.where(some, np.minimum(low, cell.bracket_low), cell.bracket_low)
-    high = np.where(some, np.maximum(high, cell.bracket_high), cell.bracket_high)
+    leaps = np.repeat(jump, s)
+    first = np.where(leaps, cell.bracket_low, cell.whole_low)
+    last = np.where(leaps, cell.bracket_high, cell.whole_high)
+    best = np.where(some, best, 0.5 * (first + last))
+    low = np.where(some, np.minimum(low, first), first)
+    high = np.where(some, np.maximum(high, last), last)
     best = np.clip(best, low, high)
     onset, low, high = (_middle(a.reshape(c, s), live) for a in (best, low, high))
     spread = _spread(best.reshape(c, s), live)
