@@ -1,4 +1,4 @@
-"""The results table of a study as a file, for any other tool."""
+"""What a study found as files for other tools: its results table, or records in their own formats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from saltus.running import load_with_store
 if TYPE_CHECKING:
     from saltus.results.every_eval_ever_write import Written
 
-FORMS = ("every-eval-ever",)
+FORMS = ("every-eval-ever", "inspect", "inspect-json")
 
 
 def export_table(document: Path, to: Path, *, items: bool = False) -> int:
@@ -42,6 +42,10 @@ def export_records(
     """Writes a study in another project's format into the folder `to`. Raises UserError for an unknown one."""
     if form not in FORMS:
         raise UserError(f"--as {form}", wanted=nearest(form, FORMS), do="mend --as")
+    if form.startswith("inspect"):
+        from saltus.export_inspect import export_inspect
+
+        return export_inspect(document, to, form)
     from saltus.export_every_eval_ever import export_every_eval_ever
     from saltus.results.every_eval_ever_record import Provenance
 

@@ -64,7 +64,9 @@ class InspectModel:
         given: Mapping[str, Any] = ref.recipe.get("inspect", {})
         self.options = {**inspect_entry.DEFAULTS, **given}
         if ask.bos != "auto":
-            raise ModelError(f"{ref.location}: `bos: {ask.bos}`, but the provider prepares the prompt; ask with `bos: auto`")  # fmt: skip
+            raise ModelError(
+                f"{ref.location}: `bos: {ask.bos}`, but the provider prepares the prompt; ask with `bos: auto`"
+            )
         self._model = _opened(ref, self.options)
         self.identity = content_hash([
             "inspect", 1, ref.location, ref.coords.get("date"),
@@ -84,7 +86,9 @@ class InspectModel:
 
     def loglikelihood(self, requests: Sequence[Request]) -> Iterator[Answer]:
         for request in requests:
-            yield Answer(key=answer_key(self.identity, request), error=f"{self.ref.location}: {NO_LOGPROBS}")  # fmt: skip
+            yield Answer(
+                key=answer_key(self.identity, request), error=f"{self.ref.location}: {NO_LOGPROBS}"
+            )
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Answer]:
         """Answers as they finish."""
@@ -175,7 +179,10 @@ def _opened(ref: ModelRef, options: Mapping[str, Any]) -> Any:
     if "key_env" in options:
         secret = os.environ.get(options["key_env"], "").strip()
         if not secret:
-            raise UserError(f"the environment variable {options['key_env']} (`key_env`) is not set", where=ref.location)  # fmt: skip
+            raise UserError(
+                f"the environment variable {options['key_env']} (`key_env`) is not set",
+                where=ref.location,
+            )
     config = GenerateConfig(
         max_connections=options["concurrency"], max_retries=options["retries"],
         timeout=options["timeout"], **options.get("config", {}),

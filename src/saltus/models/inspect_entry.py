@@ -16,8 +16,8 @@ from saltus.errors import MissingExtra, UserError, nearest
 from saltus.models import patterns
 from saltus.records import ModelRef, SeriesEntry
 
-NUMBERS: dict[str, tuple[type, float]] = {"concurrency": (int, 1), "retries": (int, 0), "timeout": (int, 1)}  # fmt: skip
-"""Options that are numbers: whole or not, and the smallest that makes sense."""
+NUMBERS = {"concurrency": 1, "retries": 0, "timeout": 1}
+"""Options that are whole numbers, and the smallest that makes sense."""
 DEFAULTS = {"concurrency": 16, "retries": 6, "timeout": 600}
 OPTIONS = (*NUMBERS, "base_url", "key_env", "args", "config", "price")
 _OURS = frozenset({
@@ -84,9 +84,11 @@ def _options(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in given.items():
         if name in NUMBERS:
-            kind, least = NUMBERS[name]
-            if not isinstance(value, kind) or isinstance(value, bool) or not value >= least:
-                raise UserError(f"`{name}: {value}`", where=where, wanted=f"a whole number from {least:g}")  # fmt: skip
+            least = NUMBERS[name]
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UserError(
+                    f"`{name}: {value}`", where=where, wanted=f"a whole number from {least}"
+                )
         elif name in ("base_url", "key_env"):
             if not isinstance(value, str) or not value.strip():
                 raise UserError(f"`{name}: {value}`", where=where, wanted="text")
@@ -148,7 +150,9 @@ def _ref(
     entry: SeriesEntry, provider: str, name: str, captured: Mapping[str, str], options: Mapping[str, Any]
 ) -> ModelRef:  # fmt: skip
     series = entry.series or patterns.label(entry.source.partition("/")[2]) or name
-    apart = [v for k, v in captured.items() if k not in ("seed", *patterns.NUMERIC) or k == "params"]  # fmt: skip
+    apart = [
+        v for k, v in captured.items() if k not in ("seed", *patterns.NUMERIC) or k == "params"
+    ]
     coords: dict[str, float | str] = {"model": "-".join((series, *apart)) if captured else name}
     coords |= {k: patterns.value(k, text) for k, text in captured.items()}
     coords |= entry.coords

@@ -115,7 +115,9 @@ def call_of(request: Request) -> Call:
             _tool_choice(data["tool_choice"]), GenerateConfig(**{**data["config"], **config}),
         )  # fmt: skip
     said = request.messages or ({"role": "user", "content": request.prompt},)
-    return Call([_ROLES[m["role"]](content=m["content"]) for m in said], config=GenerateConfig(**config))  # fmt: skip
+    return Call(
+        [_ROLES[m["role"]](content=m["content"]) for m in said], config=GenerateConfig(**config)
+    )
 
 
 def answer_of(request: Request, key: str, output: ModelOutput) -> Answer:

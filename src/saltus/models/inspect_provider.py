@@ -164,13 +164,19 @@ def _opened(name: str, args: dict[str, Any]) -> Model:
     scheme, colon, source = name.partition(":")
     where = f"saltus/{name}"
     if not colon:
-        raise UserError(f"`{name}` names no model", where=where, wanted="saltus/scheme:source, such as saltus/dir:runs/step-1000")  # fmt: skip
+        raise UserError(
+            f"`{name}` names no model",
+            where=where,
+            wanted="saltus/scheme:source, such as saltus/dir:runs/step-1000",
+        )
     ask = AskPolicy(**{k: args.pop(k) for k in ("dtype", "bos", "template") if k in args})
     adapter = plugins.load("models", scheme, where=where)
     entry = SeriesEntry(scheme=scheme, source=source, options=args)
     refs = adapter.series(entry, ask, Path())
     if len(refs) != 1:
         some = ", ".join(r.location for r in refs[:3])
-        raise UserError(f"{len(refs)} models are behind `{name}`", where=where, wanted=f"one, such as {some}")  # fmt: skip
+        raise UserError(
+            f"{len(refs)} models are behind `{name}`", where=where, wanted=f"one, such as {some}"
+        )
     model: Model = adapter.open(refs[0], ask)
     return model

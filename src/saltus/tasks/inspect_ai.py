@@ -109,7 +109,11 @@ class InspectTask:
         if last is None or last.finish != "outcome":
             hard, soft = self.primary
             why = "Inspect did not bring the sample to its end"
-            return [Score(metric_hard=hard, hard=None, metric_soft=soft, why_no_hard=why, why_no_soft=why)]  # fmt: skip
+            return [
+                Score(
+                    metric_hard=hard, hard=None, metric_soft=soft, why_no_hard=why, why_no_soft=why
+                )
+            ]
         return scores_of(item, last.text)
 
     def floor(self, items: Sequence[Item]) -> Floor:
@@ -122,7 +126,9 @@ class InspectTask:
 def make(source: str | None = None, base: Path | None = None, **given: Any) -> InspectTask:
     """The task of a file or an installed package. Raises UserError, MissingExtra without Inspect."""
     if not source:
-        raise UserError("`inspect` names no task", wanted="`inspect:FILE.py@task` or `inspect:package/task`")  # fmt: skip
+        raise UserError(
+            "`inspect` names no task", wanted="`inspect:FILE.py@task` or `inspect:package/task`"
+        )
     part = f"inspect:{source}"
     options.refuse_unknown(part, given, OPTIONS)
     args, roles = _table(part, "args", given), _table(part, "roles", given)

@@ -26,13 +26,11 @@ from inspect_ai.model import get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import store
 
-import saltus.models.inspect_provider  # registers the provider
-from saltus.models.inspect_provider import gathered, give
+from saltus.models.inspect_provider import SaltusAPI, gathered, give
 from saltus.records import Answer, Request, Settings
 from saltus.tasks.base import Over, Turn
 from saltus.tasks.inspect_scores import outcome
 
-assert saltus.models.inspect_provider
 LINGER = 0.01
 """Seconds of silence after which the turns that came together are handed over."""
 STOPPING = 60.0
@@ -64,7 +62,9 @@ class _End:
 class Evaluation(SampleSource):
     """One `eval` of a task: source of its samples, and desk where its model's calls arrive."""
 
-    def __init__(self, samples: Mapping[int, Sample], shares: Sequence[str], how: How, offers: frozenset[str]) -> None:  # fmt: skip
+    def __init__(
+        self, samples: Mapping[int, Sample], shares: Sequence[str], how: How, offers: frozenset[str]
+    ) -> None:
         """samples by the index that turns carry; no id twice."""
         self.offers, self.settings, self.how, self._shares = offers, how.settings, how, shares
         self._index = {str(s.id): i for i, s in samples.items()}

@@ -15,6 +15,7 @@ from typing import Any
 
 from inspect_ai import Task, list_tasks
 from inspect_ai._eval.loader import load_tasks
+from inspect_ai._util.registry import registry_params
 from inspect_ai.dataset import Sample
 from inspect_ai.util import registry_info
 
@@ -60,13 +61,28 @@ def load(source: str, base: Path, args: Mapping[str, Any], where: str) -> Loaded
     try:
         tasks = load_tasks([spec], dict(args))
     except Exception as error:  # the task's own code runs here
-        raise UserError(f"the task cannot be made: {type(error).__name__}: {error}", where=where,
-                        do="mend the task or its `args`; `inspect list tasks` shows what a folder holds") from error  # fmt: skip
+        raise UserError(
+            f"the task cannot be made: {type(error).__name__}: {error}",
+            where=where,
+            do="mend the task or its `args`; `inspect list tasks` shows what a folder holds",
+        ) from error
     if not tasks:
-        raise UserError("there is no such task", where=where, wanted=WANTED, do="install its package, or mend the name")  # fmt: skip
+        raise UserError(
+            "there is no such task",
+            where=where,
+            wanted=WANTED,
+            do="install its package, or mend the name",
+        )
     task = tasks[0]
+    for unused in set(args) - set(registry_params(task)):  # Inspect would pass over it
+        raise UserError(
+            f"the task has no argument `{unused}`",
+            where=where,
+            wanted=nearest(unused, registry_info(task).metadata["params"]),
+            do="mend `args`",
+        )
     if getattr(task, "sample_source", None) is not None:
-        raise UserError("the task makes its samples while it runs", where=where, wanted="a dataset")  # fmt: skip
+        raise UserError("the task makes its samples while it runs", where=where, wanted="a dataset")
     samples = [
         s.model_copy(update={"id": i}) if s.id is None else s for i, s in enumerate(task.dataset, 1)
     ]
@@ -91,11 +107,11 @@ def as_item(sample: Sample, index: int, loaded: Loaded, source: str) -> Item:
     gold = tuple(i for t in targets if (i := _place(t, choices)) is not None) if choices else ()
     target = tuple(choices[i] for i in gold) if gold else tuple(targets)
     hard = (sample.metadata or {}).get("difficulty")
-    number = isinstance(hard, (int, float)) and not isinstance(hard, bool)
+    known = isinstance(hard, (int, float)) and not isinstance(hard, bool)
     return Item(
         id=str(sample.id), question=_question(sample), choices=choices,
         target=target[0] if len(target) == 1 else target, gold=gold, images=tuple(_images(sample)),
-        difficulty=float(hard) if number else None, format="letters" if choices else "generate",
+        difficulty=float(hard) if known and hard is not None else None, format="letters" if choices else "generate",
         source=f"{source}, sample {sample.id}", meta={"index": index, "sample": _content(sample)},
     )  # fmt: skip
 
@@ -135,9 +151,17 @@ def _located(source: str, base: Path, where: str) -> tuple[Path | None, str]:
                         do="check the path; it starts from the study's folder")  # fmt: skip
     names = [info.name for info in list_tasks([path.name], root_dir=path.parent)]
     if not names:
-        raise UserError("the file has no function decorated with `@task`", where=where, wanted="from inspect_ai import task")  # fmt: skip
+        raise UserError(
+            "the file has no function decorated with `@task`",
+            where=where,
+            wanted="from inspect_ai import task",
+        )
     if not task and len(names) > 1:
-        raise UserError(f"the file has {len(names)} tasks", where=where, wanted=f"{source}@name with one of {', '.join(sorted(names))}")  # fmt: skip
+        raise UserError(
+            f"the file has {len(names)} tasks",
+            where=where,
+            wanted=f"{source}@name with one of {', '.join(sorted(names))}",
+        )
     if task and task not in names:
         raise UserError(f"the file has no task `{task}`", where=where, wanted=nearest(task, names))
     return path, f"{path}@{task or names[0]}"

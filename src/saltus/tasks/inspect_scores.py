@@ -20,7 +20,16 @@ from saltus.results.published import text_twins
 
 COMPARING = frozenset({"match", "exact", "includes", "pattern", "answer", "f1"})
 """Inspect's scorers whose target is the wanted answer; elsewhere it may be a rubric for a judge."""
-_SYMBOLS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}  # fmt: skip
+_SYMBOLS = {
+    "C": 1.0,
+    "P": 0.5,
+    "I": 0.0,
+    "N": 0.0,
+    "yes": 1.0,
+    "true": 1.0,
+    "no": 0.0,
+    "false": 0.0,
+}
 NO_TWIN = "Inspect's scorer gives no graded twin"
 
 
@@ -75,7 +84,9 @@ def _several(values: Mapping[str, Any]) -> Score:
     number, why = _number(values[hard])
     detail = {n: _number(v)[0] for n, v in values.items() if n not in (hard, soft)}
     if soft is None:
-        return Score(metric_hard=hard, hard=number, why_no_hard=why, why_no_soft=NO_TWIN, detail=detail)  # fmt: skip
+        return Score(
+            metric_hard=hard, hard=number, why_no_hard=why, why_no_soft=NO_TWIN, detail=detail
+        )
     graded, why_soft = _number(values[soft])
     return Score(metric_hard=hard, hard=number, why_no_hard=why, metric_soft=soft, soft=graded,
                  why_no_soft=why_soft, detail=detail)  # fmt: skip
