@@ -292,7 +292,9 @@ def _model_name(row: Mapping[str, Any]) -> str:
 def _file_name(log: EvalLog) -> str:
     """Time, task and model, as Inspect names logs; the id keeps two apart."""
     created = log.eval.created[:19].replace(":", "-")
-    words = re.sub(r"[^\w.=-]+", "-", f"{log.eval.task}_{log.eval.model.removeprefix('saltus/')}")
+    words = re.sub(
+        r"[^A-Za-z0-9.=-]+", "-", f"{log.eval.task}-{log.eval.model.removeprefix('saltus/')}"
+    )
     return f"{created}_{words[:120]}_{log.eval.eval_id}"
 
 
