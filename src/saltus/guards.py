@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from saltus import guards_engine
 from saltus.results.equality import DECIDED_ADJACENT, DECIDED_APART, equal_pairs, weigh
 from saltus.stats.batch import CurveBatch, Suspect
 
@@ -392,4 +393,5 @@ GUARDS: tuple[Guard, ...] = (
     _guard("floor_off_nominal", "caution", _floor),
     _guard("heavy_tail", "caution", _heavy_tail),
     _guard("flops_mismatch", "caution", _flops),
+    *(_guard(*one) for one in guards_engine.GUARDS),
 )

@@ -14,7 +14,7 @@ lm-eval.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,16 @@ class Encoder:
         """Requests whose prompt and continuation shared a token and were encoded apart."""
         self.empty = 0
         """Requests without a prompt, which got BOS or EOS instead."""
+        self.doubled = 0
+        """Requests whose ids begin with two BOS, because the text or the template brought its own."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of what it does to plain text, whatever files and versions it was saved with."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is not None:
+            return content_hash(backend.to_str())
+        return content_hash(sorted(self.tokenizer.get_vocab().items()))
 
     @property
     def identity(self) -> str:
@@ -93,8 +103,11 @@ class Encoder:
             "tokenizer": {
                 "class": type(self.tokenizer).__name__, "size": len(self.tokenizer),
                 "hash": tokenizer_hash(self.folder), "folder": str(self.folder),
+                "fingerprint": self.fingerprint,
             },
-            "boundary_tokens_split": self.merged, "empty_prompts": self.empty,
+            # None: none was seen yet, and what an earlier run saw stands
+            "boundary_tokens_split": self.merged or None, "empty_prompts": self.empty or None,
+            "double_bos": self.doubled or None,
         }  # fmt: skip
 
     def _own_special(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -140,8 +153,9 @@ class Encoder:
         if self.ask.bos == "never" and self.templated and ids[:1] == [self.bos]:
             ids = ids[1:]
         if prefix and tuple(ids[: len(prefix)]) != prefix:
-            return (*prefix, *ids)
+            ids = [*prefix, *ids]
         if ids:
+            self.doubled += self.bos is not None and ids[:2] == [self.bos, self.bos]
             return tuple(ids)
         self.empty += 1
         first = self._instead_of_nothing()

@@ -26,10 +26,16 @@ BASE = (
     "elicitation",
 )
 IDENTITY = (*BASE, *PLACE, "metric")
-EVIDENCE = ("dtype", "prompt_hash", "item_set", "bos", "n_shot")
-"""Columns that say how a number was made; a series has to agree in them. Read by guards where they are there."""
-SHARES = ("truncated", "off_menu")
-"""Shares of answers that went wrong, read by guards where they are there."""
+EVIDENCE = (
+    "dtype", "prompt_hash", "item_set", "bos", "n_shot", "weights_hash", "tokenizer", "trainer_step",
+)  # fmt: skip
+"""Columns that say how a number was made, and of what. Read by guards where they are there."""
+SHARES = (
+    "truncated", "off_menu", "cut_answers", "tied_choices", "zero_likelihoods", "changed_answers",
+)  # fmt: skip
+"""Shares of answers that went wrong (or yes and no, item by item), read by guards where they are there."""
+WORDS = ("white_space",)
+"""What most items say that were looked at; "" is nothing wrong."""
 
 DIFFICULTY_SLICES = 3
 
@@ -123,7 +129,7 @@ def points(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(points, items): one row per point, sorted, with `pid`; and the averaged items behind those that have any.
 
     A point has y, se, n (items), rows (numbers behind it), spread (largest difference between contradicting
-    aggregates of it), base, nominal, and the columns of EVIDENCE and SHARES that there are.
+    aggregates of it), base, nominal, and the columns of EVIDENCE, SHARES and WORDS that there are.
     """
     evidence = [c for c in EVIDENCE if c in rows.columns]
     if "item_set" in evidence and rows["item_id"].null_count() < rows.height:
@@ -153,7 +159,8 @@ def points(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         pl.col("lies").any(),
         pl.len().alias("rows"),
         *[pl.col(c).cast(pl.String).drop_nulls().min().alias(c) for c in evidence],
-        *[pl.col(c).cast(pl.Float64).max().alias(c) for c in SHARES if c in rows.columns],
+        *[pl.col(c).cast(pl.Float64).mean().alias(c) for c in SHARES if c in rows.columns],
+        *[pl.col(c).drop_nulls().mode().max().alias(c) for c in WORDS if c in rows.columns],
     )
     table = keys.join(numbers, on="pid", how="left").join(rest, on="pid", how="left").sort("pid")
     return table.with_columns(_binomial_error()), items

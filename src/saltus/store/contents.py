@@ -32,6 +32,8 @@ class Segment:
     tokens: int
     seconds: float
     """Wall time the model was asked for this segment."""
+    changed: int = 0
+    """Questions that had two different answers when older segments were merged into this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def _segment(line: Line) -> Segment:
     body = line.body
     files = {kind: StoredFile(**file) for kind, file in body["files"].items()}
     return Segment(body["model"], files, line.time, line.writer,
-                   int(body.get("tokens", 0)), float(body.get("seconds", 0)))  # fmt: skip
+                   int(body.get("tokens", 0)), float(body.get("seconds", 0)), int(body.get("changed", 0)))  # fmt: skip
 
 
 def _gone(segment: Segment, replaced: set[str]) -> bool:

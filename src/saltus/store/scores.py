@@ -7,6 +7,7 @@ scorer failed on is not kept. `derived/` may be deleted at any time; `rescore=Tr
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -20,19 +21,20 @@ import pyarrow.compute as pc
 from saltus.hashing import content_hash
 from saltus.metrics import KNOWN
 from saltus.records import Answer, Item, Score
+from saltus.store import signs
 from saltus.store.base import Store
 from saltus.store.contents import Contents, Segment, StoredFile
 from saltus.store.rows import answers_from, item_from_json, version_of
 from saltus.tasks.base import Task
 
-SCORES_VERSION = 1
+SCORES_VERSION = 2
 """Changes whenever the rows below would."""
 
 SCORE_SCHEMA: dict[str, Any] = {
     "model": pl.String, "ask_id": pl.Binary, "place": pl.Int64, "metric": pl.String, "role": pl.String,
     "value": pl.Float64, "label": pl.String, "why_missing": pl.String, "why_no_soft": pl.String,
     "target_tokens": pl.Float64, "n_shot": pl.Int64, "parent_id": pl.String, "relation": pl.String,
-    "group": pl.String, "difficulty": pl.Float64, "skill": pl.String, "format": pl.String,
+    "group": pl.String, "difficulty": pl.Float64, "skill": pl.String, "format": pl.String, **signs.SIGNS,
 }  # fmt: skip
 """`place` counts the rows of one ask; `label` holds what a scorer's detail says in words; such rows have no value."""
 
@@ -105,7 +107,9 @@ class Scorer:
     def _score(
         self, model: str, files: Mapping[str, StoredFile], task: Task
     ) -> tuple[list[tuple[Any, ...]], bool]:
-        table = self.store.read(files["asks"], ["ask_id", "task", "state", "item_hash", "keys"])
+        table = self.store.read(
+            files["asks"], ["ask_id", "task", "state", "index", "item_hash", "keys"]
+        )
         mine = pc.and_(pc.equal(table["task"], task.name), pc.equal(table["state"], "done"))
         asks = table.filter(mine).to_pydict()
         if not asks["ask_id"]:
@@ -114,8 +118,8 @@ class Scorer:
         answers = self._answers(model, files.get("answers"), asks["keys"])
         rows: list[tuple[Any, ...]] = []
         failed = False
-        for ask_id, digest, keys in zip(
-            asks["ask_id"], asks["item_hash"], asks["keys"], strict=True
+        for ask_id, index, digest, keys in zip(
+            asks["ask_id"], asks["index"], asks["item_hash"], asks["keys"], strict=True
         ):
             item, given = items.get(digest), [answers[k] for k in keys if k in answers]
             if item is None or len(given) < len(keys):
@@ -126,7 +130,8 @@ class Scorer:
             else:
                 scores, lost = _scored(task, item, given)
             failed |= lost
-            tail = _facts(item, given)
+            look = not lost and index < signs.LOOKED_AT
+            tail = (*_facts(item, given), *_signs(task, item, given, scores, look))
             rows += [(model, ask_id, place, *row, *tail) for place, row in enumerate(scores)]
         return rows, failed
 
@@ -192,6 +197,21 @@ def _facts(item: Item | None, answers: Sequence[Answer]) -> tuple[Any, ...]:
         _target_tokens(item, answers), len(item.demos), item.parent_id, item.relation,
         item.group, item.difficulty, item.skill, item.format,
     )  # fmt: skip
+
+
+def _signs(
+    task: Task, item: Item | None, answers: Sequence[Answer], scores: Sequence[Row], look: bool
+) -> tuple[Any, ...]:
+    """As `signs` reads them; a task that cannot be asked again shows none about its prompts."""
+    if item is None:
+        return (*signs.NONE, None)
+    seam = None
+    if look:
+        with contextlib.suppress(
+            Exception
+        ):  # the scores stand, whatever a plug-in's task does here
+            seam = signs.of_prompts(task, item, answers)
+    return (*signs.of_answers(item, answers, scores[0][2] == 1.0), seam)
 
 
 def _target_tokens(item: Item, answers: Sequence[Answer]) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from saltus.hashing import content_hash
 from saltus.store.base import Store
 from saltus.store.contents import Contents, Gap, ModelRecord, ref_key
 from saltus.store.rows import version_of
@@ -148,6 +149,7 @@ def _model_schema(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     schema: dict[str, Any] = {
         "model_identity": pl.String, "series": pl.String, "model": pl.String, **AXIS_COLUMNS,
         "location": pl.String, "dtype": pl.String, "bos": pl.String, "template": pl.String,
+        "weights_hash": pl.String, "tokenizer": pl.String, "trainer_step": pl.Float64,
     }  # fmt: skip
     return schema | {k: pl.String for row in rows for k in row if k not in schema}
 
@@ -165,12 +167,38 @@ def _model_row(identity: str | None, ref: Any, describe: Mapping[str, Any]) -> d
     row: dict[str, Any] = {
         "model_identity": identity, "series": ref.series,
         "model": str(coords.pop("model", None) or ref.location), "location": ref.location,
-        **{name: _plain(describe.get(name)) for name in ("dtype", "bos", "template")},
+        "dtype": _dtype(describe), "bos": _bos(describe.get("bos"), describe),
+        "template": _plain(describe.get("template")), **_of_files(ref, describe),
     }  # fmt: skip
     for name, value in coords.items():
         wanted = AXIS_COLUMNS.get(name, pl.String)
         row[name] = _number(value) if wanted == pl.Float64 else _text(value)
     return row
+
+
+def _dtype(describe: Mapping[str, Any]) -> str | None:
+    """`float32`, or `float32 of Q4_K_M` where the weights were quantised before."""
+    dtype, before = _text(describe.get("dtype")), describe.get("quantisation")
+    return f"{dtype} of {before}" if before else dtype
+
+
+def _bos(said: Any, describe: Mapping[str, Any]) -> str | None:
+    """The policy, or what went wrong under it: "missing" where the tokenizer itself would have put one."""
+    if describe.get("double_bos"):
+        return "double"
+    own = isinstance(said, Mapping) and said.get("tokenizer_prepends")
+    return "missing" if own and said.get("prepended") is False else _plain(said)
+
+
+def _of_files(ref: Any, describe: Mapping[str, Any]) -> dict[str, Any]:
+    """What checkpoints of a series are told apart by, and what they have to share."""
+    weights, words = describe.get("weights_hash"), describe.get("tokenizer")
+    edited = f" edited {content_hash(ref.edits)[7:15]}" if ref.edits else ""
+    return {
+        "weights_hash": f"{weights}{edited}" if weights else None,
+        "tokenizer": words.get("fingerprint") if isinstance(words, Mapping) else None,
+        "trainer_step": _number(ref.recipe.get("trainer_step")),
+    }
 
 
 def _plain(value: Any) -> str | None:

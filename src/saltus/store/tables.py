@@ -1,7 +1,8 @@
 """From stored answers to the results table of `results.table`: item by item, or one row per number.
 
 Beside the schema's columns come every other coordinate of a model and `model_identity, location, dtype, bos,
-template, task_version`; in item rows `state, ask_id, place, item_hash, label, why_no_soft`; in aggregated rows
+template, weights_hash, tokenizer, trainer_step, changed_answers, task_version`; in item rows `state, ask_id, place,
+item_hash, label, why_no_soft` and the signs of `signs.SIGNS`; in aggregated rows
 `n_clusters, n_missing, missing, n_refused, item_set, why_no_soft`. A missing answer is a row without a value. A mean
 is over the items that have one, `missing` says why the rest have none; a condition's refusals are counted
 apart, for they are no failures. The standard error is clustered by the items' groups where they have some.
@@ -34,6 +35,7 @@ from saltus.store.selection import (
     models_of,
     standing_gaps,
 )
+from saltus.store.signs import changed_answers
 
 _LEVEL = r"^[^+\[]+\[[^=\]]*=([^\]]+)\]$"
 
@@ -131,6 +133,8 @@ def _dressed(source: _Source, rows: pl.LazyFrame) -> pl.LazyFrame:
     models = models.with_columns(
         coded("model_identity", model_order(source.models)).alias("_model")
     )
+    changed = changed_answers(source.store, source.found, models["model_identity"].to_list())
+    models = models.join(changed, on="model_identity", how="left")
     rows = rows.drop("model").join(models.lazy(), on="_model", how="inner", **keep)
     return _in_schema(source, rows.drop("_model", "_task", "_condition", "index", strict=False))
 

@@ -16,6 +16,7 @@ from saltus.store.contents import Contents, Segment, StoredFile, contents
 from saltus.store.digests import Digests, key_digest
 from saltus.store.log import LogReader, LogWriter
 from saltus.store.rows import SCHEMAS, item_from_json
+from saltus.store.signs import count_changed
 from saltus.store.writer import put_table
 
 
@@ -89,9 +90,11 @@ def _drop_orphaned_scores(store: Store) -> int:
 def _merge(store: Store, log: LogWriter, model: str, segments: list[Segment]) -> int:
     """Writes the merged files, commits them, then removes what they replace."""
     folder = f"segments/{model.removeprefix('sha256:')[:16]}/{log.name}-compact"
-    files = {}
+    files, changed = {}, sum(s.changed for s in segments)
     for kind, schema in SCHEMAS.items():
         parts = [store.read(s.files[kind]) for s in segments if kind in s.files]
+        if parts and kind == "answers":
+            changed += count_changed(pl.concat([pl.DataFrame(p) for p in parts]).lazy())
         if parts:
             merged = _settled(kind, pa.concat_tables(parts)).cast(schema)
             files[kind] = put_table(store, f"{folder}.{kind}.parquet", merged)
@@ -99,6 +102,7 @@ def _merge(store: Store, log: LogWriter, model: str, segments: list[Segment]) ->
     speed = {
         "tokens": sum(s.tokens for s in segments),
         "seconds": sum(s.seconds for s in segments),
+        "changed": changed,
     }
     log.append("compact", {"model": model, "files": files, "replaces": old, **speed})
     for name in old:
