@@ -26,12 +26,11 @@ from saltus.stats.batch import Bools, CurveBatch, Floats
 from saltus.stats.bootstrap import sharp_p
 from saltus.stats.display import draw
 from saltus.stats.facts import fact_arrays, facts_of
-from saltus.stats.family import scopes
+from saltus.stats.family import gathered, onsets, scopes
 from saltus.stats.measure import Measures, measure
 from saltus.stats.multiplicity import q_values
 from saltus.stats.resample import take, verdict_weights
 from saltus.stats.series import canonical, prepare
-from saltus.stats.shape import JUMP
 from saltus.verdict import decide
 
 PIECE = 256
@@ -234,16 +233,11 @@ def _codes(part: Part, gates: Gates, analysis: Analysis) -> list[tuple[int, ...]
 def _scopes(
     batch: CurveBatch, parts: Sequence[Part], gates: Gates, analysis: Analysis
 ) -> tuple[list[str], list[str]]:
-    count = len(batch)
-    jump, judged = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    low, high = np.full(count, np.nan), np.full(count, np.nan)
-    for part in parts:
-        m, i = part.measures, part.index
-        jump[i] = (m.hard.shape.code == JUMP) & (part.sharp_p <= gates.jump[i])
-        judged[i] = m.hard.series.count.max(axis=1) >= analysis.min_points
-        low[i] = m.prepared.origin + m.hard.shape.onset_low * m.prepared.span
-        high[i] = m.prepared.origin + m.hard.shape.onset_high * m.prepared.span
-    return scopes(batch.keys, jump, low, high, judged)
+    pieces = [
+        (part.index, onsets(part.measures, part.sharp_p <= gates.jump[part.index], analysis))
+        for part in parts
+    ]
+    return scopes(batch.keys, gathered(pieces))
 
 
 def _guards(

@@ -10,7 +10,7 @@ import pytest
 
 from saltus.calibrate import Fixed, simulate
 from saltus.calibrate.draft import Canvas, Draft
-from saltus.calibrate.families import SKILLS, formats
+from saltus.calibrate.families import SKILLS, TOGETHER, formats
 from saltus.calibrate.recipes import leap, smooth
 from saltus.calibrate.sampling import measure
 from saltus.calibrate.settings import draw_setting
@@ -218,14 +218,12 @@ def test_shares_of_the_makers_sum_to_one():
 
 def test_families_leap_together_in_one_format_or_apart():
     drafts = formats(np.random.default_rng(8), 2, Analysis())
-    assert len(drafts) == 2 * SKILLS * 2
-    words = Counter((d.word, d.label[2]) for d in drafts)
-    assert words == {
-        ("bound", "letters"): SKILLS, ("sharp", "letters"): SKILLS, ("smooth", "cloze"): 2 * SKILLS,
-    }  # fmt: skip
-    spread = {
-        word: np.std([d.onset for d in drafts if d.word == word]) / drafts[0].setting.range
-        for word in ("bound", "sharp")
-    }
-    assert spread["bound"] < 0.05 < spread["sharp"]
+    first, second = ([d for d in drafts if d.label[0] == f"series of formats {g}"] for g in (0, 1))
+    for group, word in ((first, "bound"), (second, "sharp")):
+        words = Counter((d.word, d.label[2]) for d in group)
+        skills = words[word, "letters"]
+        assert skills in SKILLS
+        assert words == {(word, "letters"): skills, ("smooth", "cloze"): skills}
+    places = [[d.onset for d in drafts if d.word == word] for word in ("bound", "sharp")]
+    assert np.ptp(places[0]) <= TOGETHER < np.ptp(places[1])
     assert len({d.label[0] for d in drafts}) == 2

@@ -9,9 +9,8 @@ import pytest
 
 from planted import batch, flat, logistic
 from saltus.records import Analysis
-from saltus.stats.batch import CurveBatch, CurveKey
+from saltus.stats.batch import CurveBatch
 from saltus.stats.bootstrap import sharp_p
-from saltus.stats.family import scopes
 from saltus.stats.measure import Measures, measure
 from saltus.stats.multiplicity import q_values
 from saltus.stats.series import canonical, prepare
@@ -114,19 +113,3 @@ def test_q_values_are_per_family_and_harsher_under_dependence() -> None:
     assert q[:4] == pytest.approx([0.03, 0.03, 0.03, 0.5])
     assert np.isnan(q[4])
     assert (q_values(p, families, dependent=True)[:3] > q[:3]).all()
-
-
-def test_jumps_of_one_format_at_one_place_are_bound_to_it() -> None:
-    keys = [
-        CurveKey("s", f"t{i}_{form}", "baseline", "tokens", "acc", None, skill=f"t{i}", format=form)
-        for form in ("mc", "rc") for i in range(4)
-    ]  # fmt: skip
-    jump = np.array([True] * 4 + [False] * 4)
-    low, high = np.full(8, 10.0), np.full(8, 10.3)
-    scope, why = scopes(keys, jump, low, high, np.ones(8, dtype=bool))
-    assert scope[:4] == ["format"] * 4
-    assert scope[4:] == ["unknown"] * 4
-    assert "mc" in why[0]
-    assert (
-        scopes(keys, np.ones(8, dtype=bool), low, high, np.ones(8, dtype=bool))[0][0] == "general"
-    )

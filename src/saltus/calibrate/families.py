@@ -1,7 +1,7 @@
 """Families of tasks in two formats: one acquired format (`bound`), or several leaps that only share a series.
 
-In each group the same skills are asked in letters and as cloze, over one series of checkpoints. The cloze tasks are
-smooth. The letter tasks all leap at one place, or, as the control, each at its own.
+In each group the same four to six skills are asked in letters and as cloze, over one series of checkpoints. The cloze
+tasks are smooth. The letter tasks all leap within 0.2 decade, or, as the control, each at its own place.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from saltus.calibrate.recipes import leap_draft, smooth
 from saltus.calibrate.settings import Fixed, Setting, draw_setting
 from saltus.records import Analysis, Verdict
 
-SKILLS = 5
+SKILLS = (4, 5, 6)
+TOGETHER = 0.2
+"""Decades within which all skills leap."""
 _CIRCUMSTANCES = Fixed(seeds=1, soft=True)
 _MOST_TRIES = 2000
 
 
 def formats(rng: np.random.Generator, groups: int, analysis: Analysis) -> list[Draft]:
-    """`groups` series of `SKILLS` skills in two formats; every second one is a control."""
-    drafts: list[Draft] = []
-    while len(drafts) < groups * SKILLS * 2:
-        number = len(drafts) // (SKILLS * 2)
-        drafts += _group(rng, f"series of formats {number}", analysis, together=number % 2 == 0)
-    return drafts
+    """`groups` series of some skills in two formats; every second one is a control."""
+    made: list[list[Draft]] = []
+    while len(made) < groups:
+        name = f"series of formats {len(made)}"
+        drafts = _group(rng, name, analysis, together=len(made) % 2 == 0)
+        made += [drafts] if drafts else []
+    return [draft for drafts in made for draft in drafts]
 
 
 def _group(
@@ -39,8 +42,8 @@ def _group(
         return []
     place = base.x[0] + rng.uniform(0.35, 0.7) * base.range
     drafts: list[Draft] = []
-    for skill in range(SKILLS):
-        middle = place + rng.normal(0, 0.03 * base.jump_limit(analysis)) if together else None
+    for skill in range(int(rng.choice(SKILLS))):
+        middle = place + rng.uniform(-TOGETHER, TOGETHER) / 2 if together else None
 
         def letters(canvas: Canvas, middle: float | None = middle) -> Draft | None:
             return leap_draft(rng, canvas, analysis, leapers=1, middle=middle)
