@@ -210,10 +210,12 @@ def _unusable(name: str, error: Exception) -> UserError:
         owner = next(f.f_locals["self"] for f, _ in frames if f.f_code.co_name == "download")
         data = owner.DATASET_PATH + (f" ({owner.DATASET_NAME})" if owner.DATASET_NAME else "")
         return UserError(
-            f"the data set `{data}` of `{owner.config.task}` cannot be loaded: {said}", where=where,
+            f"the data set `{data}` of `{owner.config.task or name}` cannot be loaded: {said}", where=where,
             wanted="its files in the cache of `datasets`, or a connection to where they lie",
             do="load it once where there is a connection and copy the folder that HF_HOME names; local files go "
-               "into the task's YAML: `dataset_path: json` with `dataset_kwargs: {data_files: …}`",
+               "into the task's YAML: `dataset_path: json` with `dataset_kwargs: {data_files: …}`; "
+               "HF_HUB_OFFLINE=1 spares the waiting",
         )  # fmt: skip
     return UserError(f"lm-eval cannot build the task: {said}", where=where,
-                     wanted="a task that `lm-eval run` accepts", do="mend its YAML file")  # fmt: skip
+                     wanted="a task that `lm-eval run` accepts",
+                     do="mend its YAML file, or load what it names where there is a connection")  # fmt: skip
