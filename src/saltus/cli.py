@@ -275,9 +275,7 @@ def doctor(
     source: Annotated[str, typer.Argument(help="One model, e.g. dir:out/checkpoint-500.")],
     task: opt.OneTask = None,
     include_path: opt.IncludePath = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="As in a study, e.g. dtype=bfloat16.")
-    ] = None,
+    settings: opt.Settings = None,
     as_json: opt.Json = False,
 ) -> None:
     """Open one model and show BOS, template, speed and a prompt exactly as asked."""

@@ -42,6 +42,9 @@ Tasks = Annotated[
     typer.Option("--task", "-t", help="A task, e.g. jsonl:items.jsonl; may repeat."),
 ]
 OneTask = Annotated[str | None, typer.Option("--task", "-t", help="Show a prompt of this task.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="As in a study, e.g. dtype=bfloat16.")
+]
 IncludePath = Annotated[
     list[str] | None,
     typer.Option("--include-path", help="Folder with lm-eval task files, for lm_eval:NAME."),
