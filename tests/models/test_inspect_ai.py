@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from inspect_ai.model import (
     get_model,
 )
 from inspect_ai.tool import ToolInfo
-from openai_server import FakeServer
+from openai_server import FakeServer, logprobs
 
 from saltus.errors import UserError
 from saltus.models import inspect_ai as ours
@@ -39,7 +40,7 @@ from saltus.models.inspect_messages import (
 from saltus.records import Answer, AskPolicy, Request, SeriesEntry, Settings
 
 SECRET = "sk-very-secret-0123456789"
-ALL = InspectModel.offers
+ALL = ours.CHAT_OFFERS
 TEXT = frozenset({"generate"})
 
 
@@ -334,8 +335,8 @@ def test_a_real_server_answers_and_never_gives_away_the_key(words, monkeypatch):
         model.close()
     assert fine.text == twice.text != ""
     assert (fine.finish, fine.tokens_out) == ("length", 6)
-    assert bodies[0]["messages"] == [{"role": "user", "content": "the cat"}]
-    assert (bodies[0]["model"], bodies[0]["temperature"]) == ("tiny", 0.0)
+    (body, *_) = [b for b in bodies if b["messages"] == [{"role": "user", "content": "the cat"}]]
+    assert (body["model"], body["temperature"]) == ("tiny", 0.0)
     assert "500" in crashed.error
     assert SECRET not in str([model.describe(), model.ref, fine, crashed])
 
@@ -349,6 +350,66 @@ def test_a_server_that_is_not_there_is_a_failure_per_question(words, monkeypatch
     (answer,) = ask(model, Request(kind="generate", prompt="x"))
     model.close()
     assert "onnect" in answer.error
+
+
+def completing(server: FakeServer) -> InspectModel:
+    source = entry(
+        "openai-api-completions/local/tiny", base_url=server.url, key_env="LOCAL_KEY", retries=0
+    )
+    (ref,) = adapter.series(source, AskPolicy(), Path())
+    return adapter.open(ref, AskPolicy())
+
+
+def test_raw_completions_give_the_log_probabilities_of_a_continuation(words, monkeypatch):
+    pytest.importorskip("openai")
+    monkeypatch.setenv("LOCAL_KEY", SECRET)
+    with Server(words) as server:
+        model = completing(server)
+        assert model.offers == {"generate", "loglikelihood"}
+        request = model.encode(
+            Request(kind="loglikelihood", prompt="the cat sat on", continuation=" the mat")
+        )
+        (answer,) = model.loglikelihood([request])
+        before = server.ids("the cat sat on")
+        ids = server.ids("the cat sat on the mat")
+        truth = [
+            logprobs(tuple(ids[:i]), server.size)[ids[i]] for i in range(len(before), len(ids))
+        ]
+        (text,) = ask(
+            model, Request(kind="generate", prompt="the cat", settings=Settings(max_tokens=4))
+        )
+        model.close()
+    assert answer.token_logprobs == pytest.approx(truth)
+    assert answer.greedy is not None
+    assert text.tokens_out == 4
+    assert server.seen[-1]["prompt"] == "the cat", "as it stands, without a template"
+    assert model.spent["requests"] == 2, "the probe is not counted"
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("no-prompt-logprobs", "tells no log-probabilities"),
+        ("constant", "does not depend|log-probability"),
+        ("unstable", "the same question gave"),
+    ],
+)
+def test_a_server_without_true_log_probabilities_only_generates(words, monkeypatch, bad, said):
+    pytest.importorskip("openai")
+    monkeypatch.setenv("LOCAL_KEY", SECRET)
+    with Server(words, bad={bad}) as server:
+        model = completing(server)
+        assert model.offers == {"generate"}
+        assert re.search(said, model.lacks["loglikelihood"])
+        assert "different estimator" in model.lacks["loglikelihood"]
+        model.close()
+
+
+def test_a_server_that_answers_nothing_is_no_model(words, monkeypatch):
+    pytest.importorskip("openai")
+    monkeypatch.setenv("LOCAL_KEY", SECRET)
+    with Server(words, bad={"no-completions"}) as server, pytest.raises(ModelError):
+        completing(server)
 
 
 @pytest.mark.slow

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 from inspect_ai import eval as inspect_eval
+from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 
 from saltus import study as studies
@@ -18,7 +22,7 @@ from saltus.models import inspect_ai as models
 from saltus.run import RunReport, run
 from saltus.store import Store
 from saltus.tasks.inspect_ai import InspectTask, make
-from saltus.testing import asked, forget
+from saltus.testing import ScriptedModel, asked, forget
 
 FILE = '''
 import math
@@ -269,9 +273,9 @@ def test_the_provider_answers_inspect_alone_and_refuses_what_is_several(folder):
     )
     assert log.status == "success"
     assert [s.scores["match"].value for s in log.samples] == ["C"] * 6
-    with pytest.raises(UserError, match="3 models are behind"):
+    with pytest.raises(PrerequisiteError, match="3 models are behind"):
         get_model("saltus/scripted:leap", memoize=False, points=3)
-    with pytest.raises(UserError, match="names no model"):
+    with pytest.raises(PrerequisiteError, match="names no model"):
         get_model("saltus/nothing", memoize=False)
 
 
@@ -318,6 +322,28 @@ def test_tools_run_in_inspect_with_its_own_models(folder, mock):
     assert len(seen) == 6
     again, _ = done(folder, '"inspect:tasks.py@adding"', MOCK)
     assert (again.asked, len(seen)) == (0, 6)
+
+
+def adds(prompt: str) -> str | None:
+    """The oracle of a scripted model that can use the tool in words."""
+    if "results are:" in prompt:
+        return prompt.rsplit("results are:", 1)[1].split()[0]
+    asked = re.search(r"What is (\d+) \+ 1", prompt)
+    assert "<tools>" in prompt
+    assert asked
+    call = {"name": "adder", "arguments": {"x": int(asked[1]), "y": 1}}
+    return f"I shall add. <tool_call>{json.dumps(call)}</tool_call>"
+
+
+def test_tools_in_words_make_agents_of_models_of_text(folder):
+    leap = '{series: s, from: "scripted:leap", points: 3, ceiling: 1.0, oracle: "test_inspect_tasks:adds"}'
+    report, table = done(folder, '{"inspect:tasks.py@adding": {tools: emulate}}', leap)
+    assert report.failures == []
+    by_point = table.filter(metric="accuracy").group_by("tokens").agg(pl.col("value").mean())
+    first, *_, last = by_point.sort("tokens")["value"].to_list()
+    assert first < last == 1.0
+    again, same = done(folder, '{"inspect:tasks.py@adding": {tools: emulate}}', leap)
+    assert (again.asked, same["value"].to_list()) == (0, table["value"].to_list())
 
 
 def test_a_model_of_text_alone_refuses_tools_with_the_reason_and_once(folder):
@@ -399,6 +425,28 @@ def test_a_sample_that_fails_is_a_failure_and_the_rest_goes_on(folder):
     assert report.failed == 1
     assert "this solver is broken" in report.failures[0]
     assert table.filter(metric="accuracy")["value"].null_count() == 1
+
+
+def test_a_run_that_is_interrupted_ends_inspect_and_goes_on_later(folder, monkeypatch):
+    before = threading.active_count()
+    calls = iter(range(100))
+    generate = ScriptedModel.generate
+
+    def stop_at_third(self: Any, requests: Any) -> Any:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return generate(self, requests)
+
+    monkeypatch.setattr(ScriptedModel, "generate", stop_at_third)
+    asked_study, store = study(folder, '{"inspect:tasks.py@twice": {at_once: 2}}')
+    with pytest.raises(KeyboardInterrupt):
+        run(asked_study, store)
+    assert threading.active_count() <= before, "Inspect's thread has ended"
+    forget()
+    report, table = done(folder, '{"inspect:tasks.py@twice": {at_once: 2}}')
+    assert report.failures == []
+    assert table["value"].null_count() == 0
+    assert 0 < asked() < 60, "what was answered before is not asked again"
 
 
 def test_repeats_are_samples_with_seeds_of_their_own_and_greedy_ones_share_answers(folder):

@@ -2,8 +2,9 @@
 
 A prompt is asked as one user message under the provider's own template; generation only. Inspect retries and keeps
 to its limits of connections; what fails after that is stored as a failure. Agents' turns (tools, images) are asked as
-they are (`inspect_messages`). No log-probability of a given continuation: of Inspect's providers only those for raw
-completions can tell one, and only of servers that `openai:` asks directly, after a probe; so the refusal says.
+they are (`inspect_messages`). The log-probability of a given continuation comes only from the providers of raw
+completions, and only where the server behind them tells it (`inspect_scoring` asks before it is offered); with them
+a prompt is asked as it stands, without a template.
 
 Who answers cannot be verified: the identity is a hash of provider, name, address, date, arguments and settings. Limits:
 greedy answers and seeds are the provider's promise, and some have no seed; local providers of Inspect (`hf`) load
@@ -28,15 +29,12 @@ from typing import Any
 
 from saltus.errors import UserError
 from saltus.hashing import content_hash
-from saltus.models import inspect_entry
+from saltus.models import inspect_entry, inspect_scoring
 from saltus.models.base import Model, ModelError, answer_key
 from saltus.records import Answer, AskPolicy, ModelRef, Request, SeriesEntry
 
-NO_LOGPROBS = (
-    "Inspect's model API gives no log-probability of a given continuation; a server that tells prompt "
-    "log-probabilities is asked for them with openai:URL#name. Scoring what it generates is possible, but a different "
-    "estimator with metrics of its own (exact_match, not acc): ask a task that generates"
-)
+CHAT_OFFERS = frozenset({"generate", "chat", "images", "tools", "inspect", "loglikelihood"})
+RAW_OFFERS = frozenset({"generate", "loglikelihood"})
 _SECRET = re.compile(r"(?i)(key|token|secret|password)")
 
 
@@ -56,11 +54,8 @@ adapter = InspectAdapter()
 class InspectModel:
     """One model of one of Inspect's providers. Raises UserError where its package or its key is missing."""
 
-    offers = frozenset({"generate", "chat", "images", "tools", "inspect"})
-
     def __init__(self, ref: ModelRef, ask: AskPolicy) -> None:
         self.ref, self.ask = ref, ask
-        self.lacks = {"loglikelihood": NO_LOGPROBS}
         given: Mapping[str, Any] = ref.recipe.get("inspect", {})
         self.options = {**inspect_entry.DEFAULTS, **given}
         if ask.bos != "auto":
@@ -73,25 +68,51 @@ class InspectModel:
             {k: v for k, v in given.items() if k in ("base_url", "args", "config")},
         ])  # fmt: skip
         self._loop: _Loop | None = None
+        self._raw = ref.location.partition("/")[0] in inspect_scoring.RAW
+        self.lacks: dict[str, str] = {}
+        self._forget()
+        self.lacks = self._lacks()
+        self._forget()
+        self.offers = (RAW_OFFERS if self._raw else CHAT_OFFERS) - self.lacks.keys()
+
+    def _forget(self) -> None:
         self._spent = {"requests": 0, "tokens_in": 0, "tokens_out": 0}
         self._cost: float | None = None
+
+    def _lacks(self) -> dict[str, str]:
+        """What is not offered → why. Raises ModelError where nothing is answered at all."""
+        if self._raw:
+            why = inspect_scoring.doubts([self._one(r) for r in inspect_scoring.PROBE])
+            if why is None:
+                return {}
+            plain = self._one(inspect_scoring.PLAIN)
+            if plain.error is not None:
+                self.close()
+                raise ModelError(plain.error)
+        else:
+            why = inspect_scoring.NO_LOGPROBS
+        return {"loglikelihood": f"{why}; {inspect_scoring.ESTIMATOR}"}
+
+    def _one(self, request: Request) -> Answer:
+        return next(self._each([self.encode(request)]))
 
     def encode(self, request: Request) -> Request:
         """Messages as they are sent; a prompt becomes one user message."""
         if request.kind == "loglikelihood":
-            raise ModelError(NO_LOGPROBS)
+            return inspect_scoring.encoded(request, self.lacks.get("loglikelihood"))
         if request.messages:
             return request
         return replace(request, prompt="", messages=({"role": "user", "content": request.prompt},))
 
     def loglikelihood(self, requests: Sequence[Request]) -> Iterator[Answer]:
-        for request in requests:
-            yield Answer(
-                key=answer_key(self.identity, request), error=f"{self.ref.location}: {NO_LOGPROBS}"
-            )
+        """Per token of each continuation, in nats."""
+        return self._each(requests)
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Answer]:
         """Answers as they finish."""
+        return self._each(requests)
+
+    def _each(self, requests: Sequence[Request]) -> Iterator[Answer]:
         answers: SimpleQueue[Answer] = SimpleQueue()
         self._loop = self._loop or _Loop()
         asked = self._loop.run(self._all(list(requests), answers))
@@ -116,11 +137,13 @@ class InspectModel:
 
         key, began = answer_key(self.identity, request), time.perf_counter()
         try:
-            call = call_of(request)
+            scores = request.kind == "loglikelihood"
+            call = inspect_scoring.call_of(request) if scores else call_of(request)
             output = await self._model.generate(
                 list(call.messages), list(call.tools), call.tool_choice, call.config
             )
-            answer = answer_of(request, key, output)
+            read = inspect_scoring.answer_of if scores else answer_of
+            answer = read(request, key, output)
         except Exception as error:  # noqa: BLE001 — providers raise what their packages raise
             why = f"{self.ref.location}: {_without_secrets(_short(error))}"
             answer = Answer(key=key, error=why)
@@ -154,9 +177,12 @@ class InspectModel:
         return {
             "kind": "inspect", "verified": False, "identity": self.identity, "name": self.ref.location,
             "date": self.ref.coords.get("date"), "dtype": None, "offers": sorted(self.offers), "lacks": self.lacks,
-            "asks": {"loglikelihood": None, "generate": "chat, each prompt as one user message"},
+            "asks": {
+                "loglikelihood": "text with prompt_logprobs" if "loglikelihood" in self.offers else None,
+                "generate": "text" if self._raw else "chat, each prompt as one user message",
+            },
             "bos": {"policy": self.ask.bos, "prepended": None, "by": "the provider"},
-            "template": {"policy": self.ask.template, "applied": True, "by": "the provider"},
+            "template": {"policy": self.ask.template, "applied": not self._raw, "by": "the provider"},
             "tokenizer": {"by": "the provider"}, "spent": self.spent,
             **{name: self.options[name] for name in shown if name in self.options},
             "versions": {"inspect_ai": version("inspect_ai")},

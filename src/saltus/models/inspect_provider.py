@@ -1,9 +1,10 @@
 """The provider `saltus` of Inspect: any saltus model behind Inspect's model API.
 
 `inspect eval task.py --model saltus/dir:runs/step-1000` asks a checkpoint with our batching; `-M dtype=bfloat16`,
-`-M template=auto` and the other words of a study's `ask` block go with it. Calls that come together are answered as
-one batch. When a study runs an Inspect task, the same provider hands every call to the runner instead
-(`tasks/inspect_run.py`), so that it has an identity and is stored. Limit: text alone, except for `inspect:` models.
+`-M template=auto` and the other words of a study's `ask` block go with it, and `-M emulate_tools=true`. Calls that come
+together are answered as one batch. When a study runs an Inspect task, the same provider hands every call to the runner
+instead (`tasks/inspect_run.py`), so that it has an identity and is stored. Limit: text alone, except for `inspect:`
+models.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
+from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput, modelapi
 from inspect_ai.tool import ToolChoice, ToolInfo
 
 from saltus import plugins
 from saltus.errors import UserError
-from saltus.models.base import Model, answer_key
+from saltus.models.base import Model, ModelError, answer_key
+from saltus.models.inspect_emulation import in_words, with_calls
 from saltus.models.inspect_messages import MAX_TOKENS, Call, Unaskable, output_of, request_of
 from saltus.records import Answer, AskPolicy, Request, SeriesEntry, Settings
 
@@ -34,6 +37,8 @@ class Desk(Protocol):
     offers: frozenset[str]
     settings: Settings
     """What holds where a call does not say."""
+    emulates: bool
+    """Tools are described and called in words."""
 
     async def ask(self, request: Request) -> Answer: ...
 
@@ -52,21 +57,22 @@ class SaltusAPI(ModelAPI):
         config: GenerateConfig = GenerateConfig(), *, desk: Desk | None = None, **args: Any,  # noqa: B008
     ) -> None:  # fmt: skip
         super().__init__(model_name, base_url, api_key, [], config)
-        self._desk = desk or Counter(_opened(model_name, args))
+        emulates = bool(args.pop("emulate_tools", False))
+        self._desk = desk or Counter(_opened(model_name, args), emulates=emulates)
 
     async def generate(
         self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig,
     ) -> ModelOutput:  # fmt: skip
         """Raises ValueError for a failed answer, Unaskable for what this model cannot be asked."""
-        desk = self._desk
+        desk, call = self._desk, Call(input, tools, tool_choice, config)
         try:
-            request = request_of(
-                Call(input, tools, tool_choice, config), desk.offers, desk.settings
-            )
+            asked = in_words(call) if desk.emulates else call
+            request = request_of(asked, desk.offers, desk.settings)
         except Unaskable as error:
             desk.refuse(str(error))
             raise
-        return output_of(request, await desk.ask(request), self.model_name)
+        output = output_of(request, await desk.ask(request), self.model_name)
+        return with_calls(output, call) if desk.emulates else output
 
     def max_connections(self) -> int:
         """As many as there are samples at a time: batches are wanted."""
@@ -87,8 +93,8 @@ class Counter:
 
     settings = Settings(max_tokens=MAX_TOKENS)
 
-    def __init__(self, model: Model) -> None:
-        self.model, self.offers = model, model.offers
+    def __init__(self, model: Model, *, emulates: bool = False) -> None:
+        self.model, self.offers, self.emulates = model, model.offers, emulates
         self._calls: SimpleQueue[tuple[Request, Any, asyncio.Future[Answer]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -160,23 +166,28 @@ def give(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Answer], answer
 
 
 def _opened(name: str, args: dict[str, Any]) -> Model:
-    """The one model behind `scheme:source`. Raises UserError where it is none or several."""
-    scheme, colon, source = name.partition(":")
+    """The one model behind `scheme:source`. Raises what Inspect shows without a traceback."""
+    scheme, _, source = name.partition(":")
     where = f"saltus/{name}"
-    if not colon:
-        raise UserError(
-            f"`{name}` names no model",
-            where=where,
-            wanted="saltus/scheme:source, such as saltus/dir:runs/step-1000",
-        )
-    ask = AskPolicy(**{k: args.pop(k) for k in ("dtype", "bos", "template") if k in args})
-    adapter = plugins.load("models", scheme, where=where)
-    entry = SeriesEntry(scheme=scheme, source=source, options=args)
-    refs = adapter.series(entry, ask, Path())
-    if len(refs) != 1:
-        some = ", ".join(r.location for r in refs[:3])
-        raise UserError(
-            f"{len(refs)} models are behind `{name}`", where=where, wanted=f"one, such as {some}"
-        )
-    model: Model = adapter.open(refs[0], ask)
+    try:
+        if not source:
+            raise UserError(
+                f"`{name}` names no model",
+                where=where,
+                wanted="saltus/scheme:source, such as saltus/dir:runs/step-1000",
+            )
+        ask = AskPolicy(**{k: args.pop(k) for k in ("dtype", "bos", "template") if k in args})
+        adapter = plugins.load("models", scheme, where=where)
+        entry = SeriesEntry(scheme=scheme, source=source, options=args)
+        refs = adapter.series(entry, ask, Path())
+        if len(refs) != 1:
+            some = ", ".join(r.location for r in refs[:3])
+            raise UserError(
+                f"{len(refs)} models are behind `{name}`",
+                where=where,
+                wanted=f"one, such as {some}",
+            )
+        model: Model = adapter.open(refs[0], ask)
+    except (UserError, ModelError) as error:
+        raise PrerequisiteError(str(error)) from error
     return model

@@ -3,10 +3,11 @@
 Solver, tools, sandbox, limits and scorer are Inspect's; every call to the model goes through the store with the
 identity of any other question, so a stopped run goes on without asking twice, and any model of saltus can be
 measured. The item-level scores that Inspect's scorer gave are stored with the answers. Options: args (of the task),
-max_tokens, temperature, at_once, roles, logs, name, skill; see docs/inspect.md.
+max_tokens, temperature, at_once, tools, roles, logs, name, skill; see docs/inspect.md.
 
 Limits: one evaluation at a time; epochs are the study's `repeats`; a sample that was scored is not scored again when
-only its scorer changes unless the task's file did; tools and images only with `inspect:` models.
+only its scorer changes unless the task's file did; images only with `inspect:` models, tools with others only in words
+(`tools: emulate`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from saltus.tasks.inspect_samples import Loaded
 
 OPTIONS = (
-    "args", "max_tokens", "temperature", "at_once", "roles", "logs", "name", "skill",
+    "args", "max_tokens", "temperature", "at_once", "tools", "roles", "logs", "name", "skill",
 )  # fmt: skip
 MAX_TOKENS = 2048
 """What Inspect's local providers generate at most where a task does not say."""
@@ -146,19 +147,20 @@ def make(source: str | None = None, base: Path | None = None, **given: Any) -> I
         config["max_tokens"] = options.whole(part, "max_tokens", given["max_tokens"], 1, 1 << 20)
     if "temperature" in given:
         config["temperature"] = options.share(part, "temperature", given["temperature"], 0, 10)
+    tools = options.one_of(part, "tools", given.get("tools", "native"), ("native", "emulate"))
     logs = given.get("logs")
     how = How(
-        settings=Settings(max_tokens=MAX_TOKENS), config=config, roles=roles,
+        settings=Settings(max_tokens=MAX_TOKENS), config=config, roles=roles, emulates=tools == "emulate",
         at_once=options.whole(part, "at_once", given.get("at_once", 16), 1, 10_000),
         logs=folder / str(logs) if logs else None,
     )  # fmt: skip
-    shown = {**{k: (v, None) for k, v in {**args, **config}.items()}}
+    shown = {k: (v, None) for k, v in {**args, **config}.items()} | {"tools": (tools, "native")}
     images = any(_has_images(s) for s in loaded.samples)
     task = loaded.task
     return InspectTask(
         name=str(given.get("name") or options.named(part, shown)),
         skill=str(given.get("skill") or task.name), source=source, loaded=loaded, how=how,
-        version=content_hash([1, str(task.version), args, config, roles])[7:19],
+        version=content_hash([1, str(task.version), args, config, roles, tools])[7:19],
         needs=frozenset({"generate", *(["images"] if images else [])}),
         provenance={
             "source": source, "sha256": loaded.sha256, "n": len(loaded.samples), "args": args, "roles": roles,

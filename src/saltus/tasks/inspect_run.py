@@ -26,7 +26,7 @@ from inspect_ai.model import get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import store
 
-from saltus.models.inspect_provider import SaltusAPI, gathered, give
+from saltus.models.inspect_provider import gathered, give
 from saltus.records import Answer, Request, Settings
 from saltus.tasks.base import Over, Turn
 from saltus.tasks.inspect_scores import outcome
@@ -48,6 +48,8 @@ class How:
     config: Mapping[str, Any] = field(default_factory=dict)
     """Settings that the study states, which hold whatever the task says."""
     at_once: int = 16
+    emulates: bool = False
+    """Tools are described and called in words, for models of text alone."""
     roles: Mapping[str, str] = field(default_factory=dict)
     logs: Path | None = None
     """Folder that keeps Inspect's own logs."""
@@ -66,7 +68,8 @@ class Evaluation(SampleSource):
         self, samples: Mapping[int, Sample], shares: Sequence[str], how: How, offers: frozenset[str]
     ) -> None:
         """samples by the index that turns carry; no id twice."""
-        self.offers, self.settings, self.how, self._shares = offers, how.settings, how, shares
+        self.offers, self.settings, self.emulates = offers, how.settings, how.emulates
+        self.how, self._shares = how, shares
         self._index = {str(s.id): i for i, s in samples.items()}
         self._rest = list(samples.values())
         self._events: SimpleQueue[Turn | Over | _End] = SimpleQueue()
