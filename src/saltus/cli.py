@@ -288,7 +288,10 @@ def doctor(
 def main() -> None:
     """Entry point: turns a user's mistake into a message and an exit code."""
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
+        if code == 130:  # typer makes an exit code of Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(code)
     except UserError as error:
         _fail(str(error), 2)
     except typer.Abort:

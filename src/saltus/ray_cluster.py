@@ -12,7 +12,9 @@ import importlib.util
 import logging
 import math
 import os
+import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,10 +26,14 @@ from saltus.errors import MissingExtra, UserError
 OBJECTS = 80 << 20
 """Bytes of Ray's shared memory in a private cluster, near its minimum: answers never go through it."""
 
+MOST_CONNECTING = 10.0
+"""Seconds in which a cluster's address must answer."""
+
 _PRIVATE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch for listening on the loopback interface alone
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
+    "RAY_AUTH_MODE": "token",
 }
 
 
@@ -55,7 +61,7 @@ class Cluster:
 def connect(address: str | None, workers: int | None, threads: int | None, gpus: float) -> Cluster:
     """Joins a cluster, or starts a private one where there is no address, and says what of it a run takes."""
     folder = None
-    with _environment({} if address else _PRIVATE):
+    with environment({} if address else private()):
         ray = package()
         ours = not ray.is_initialized()
         if ours and address:
@@ -88,8 +94,12 @@ def package() -> Any:
 
 def _join(ray: Any, address: str) -> None:
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        if address != "auto":  # Ray itself tries for many minutes
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=MOST_CONNECTING).close()
+        with environment({"RAY_gcs_server_port_wait_time_s": "1"}):  # one attempt, of 40 seconds
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise UserError(
             f"no Ray cluster answers: {str(error).splitlines()[0]}",
             where=f"--on ray:{address}",
@@ -110,8 +120,14 @@ def _start(ray: Any, least: int) -> Path:
     return folder
 
 
+def private() -> dict[str, str]:
+    """What must be set while a private cluster starts. It has a secret of its own: Ray's default writes one to the
+    user's home, where other clusters would be held to it."""
+    return {**_PRIVATE, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
     """Variables that are set inside, unless the user has set them."""
     ours = {k: v for k, v in values.items() if k not in os.environ}
     os.environ.update(ours)
