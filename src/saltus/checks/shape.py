@@ -14,6 +14,8 @@ CODE = code("saltus.checks.shape")
 def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     m = j.measures
     out = [_width(j, i, m.hard, "hard"), _sharper(j, i), _fall(j, i, m.hard, "hard"), _form(j, i)]
+    if j.curves.keys[i].pooled:
+        out.append(_agree(j, i))
     if m.has_soft[i]:
         out += [_width(j, i, m.soft, "soft"), _fall(j, i, m.soft, "soft")]
     return tuple(out)
@@ -81,6 +83,19 @@ def _fall(j: Judged, i: int, c: ChannelMeasures, channel: str) -> Evidence:
         value=number(max(t.fall[i], 0.0)), unit="metric", passed=not real, code=CODE,
         why=f"largest fall is {max(share, 0):.0%} of the range, {beyond} ({p_text(number(t.fall_p[i]))})",
         detail={"share_of_range": share, "p": number(t.fall_p[i])},
+    )  # fmt: skip
+
+
+def _agree(j: Judged, i: int) -> Evidence:
+    a = j.measures.apart
+    state = int(a.disagree[i])
+    return Evidence(
+        name="models agree", question="Do models of several families at one place agree?",
+        value=float(a.off[i]), unit="models", code=CODE,
+        passed={0: True, 1: None, 2: False}[state],
+        why=f"{a.off[i]} of {a.models[i]} models would have to be left out for the rest to agree"
+        + ("; their errors are unknown" if state == 1 else " within the error of their items"),
+        detail={"models": int(a.models[i])},
     )  # fmt: skip
 
 

@@ -31,6 +31,8 @@ def caveats(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:
         out.append(
             "The rise is gradual, but its take-off was not foreseen from the points before it."
         )
+    if m.apart.disagree[i]:
+        out.append(_disagree(j, i))
     t = m.hard.trend
     rises = facts.presence == "present" and facts.shape_hard in ("jump", "gradual", "unknown")
     if t.fall_p[i] < FALL_P and verdict != "irregular" and rises:
@@ -48,6 +50,16 @@ def caveats(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:
             "The score is off its floor from the first point on: the rise, if any, lies before the series."
         )
     return out
+
+
+def _disagree(j: Judged, i: int) -> str:
+    a, axis = j.measures.apart, j.curves.keys[i].axis
+    x, y, later, less = (text(float(v)) for v in a.steepest[i])
+    noise = "" if a.disagree[i] == 2 else "; their errors are unknown, so it may be noise"
+    return (
+        f"Families are pooled and disagree: {a.off[i]} of {a.models[i]} models stand against the rest (one scores "
+        f"{y} at {axis} {x}, another {less} at {later}){noise}. Judge each family by itself: --series family."
+    )
 
 
 def _items(m: object, i: int) -> str:

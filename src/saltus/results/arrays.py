@@ -71,6 +71,7 @@ def build(keys: Sequence[CurveKey], cells: Cells, metrics: Mapping[str, Metric])
     seeds = dict(trained.group_by("cid").agg(pl.col("seed").unique().sort()).iter_rows())
     sources = dict(trained.group_by("cid").agg(pl.col("source").unique().sort()).iter_rows())
     lengths = dict(trained.group_by("cid").agg(pl.col("target_tokens").mean()).iter_rows())
+    pooled = _pooled(trained)
     keys = [
         replace(
             key,
@@ -78,6 +79,7 @@ def build(keys: Sequence[CurveKey], cells: Cells, metrics: Mapping[str, Metric])
             soft_floor_source=soft_floor[i][0],
             seeds=tuple(seeds.get(i, [""])),
             source=_source(sources.get(i, [])),
+            pooled=i in pooled,
             token_length=lengths.get(i),
             caveats=(*key.caveats, *hard_floor[i][1], *soft_floor[i][1]),
         )
@@ -219,6 +221,13 @@ def _names(rows: pl.DataFrame, curves: int) -> tuple[tuple[tuple[str, ...], ...]
     for cid, _, models in lists.iter_rows():
         names[cid].append(tuple(models))
     return tuple(tuple(n) for n in names)
+
+
+def _pooled(rows: pl.DataFrame) -> set[int]:
+    """Curves across models on which several families lie."""
+    family = pl.coalesce(pl.col("family"), pl.col("series")).n_unique()
+    counts = rows.filter(~pl.col("within")).group_by("cid").agg(family.alias("families"))
+    return set(counts.filter(pl.col("families") > 1)["cid"].to_list())
 
 
 def _source(sources: list[str]) -> str | None:

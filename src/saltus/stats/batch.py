@@ -43,6 +43,8 @@ class CurveKey:
     why_no_soft: str | None = None
     caveats: tuple[str, ...] = ()
     """Said by whoever assembled the curve: unequal tokens, rows left out."""
+    pooled: bool = False
+    """Different models of several families lie on this one curve."""
     token_length: float | None = None
     """Mean target tokens L, where known: pᴸ."""
 

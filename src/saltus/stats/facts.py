@@ -67,6 +67,8 @@ def _maybe(code: int) -> bool | None:
 def fact_arrays(m: Measures, present: Bools, significant: Bools, analysis: Analysis) -> FactArrays:
     """Codes of every fact of every curve."""
     shape_hard = np.where((m.hard.shape.code == JUMP) & ~significant, UNKNOWN, m.hard.shape.code)
+    shape_hard = np.where((m.apart.disagree == 1) & (shape_hard == JUMP), UNKNOWN, shape_hard)
+    shape_hard = np.where(m.apart.disagree == 2, NON_MONOTONE, shape_hard)
     found = _presence(m, present, analysis)
     shape_hard = np.where((found < PRESENT) & np.isin(shape_hard, TURNS), FLAT, shape_hard)
     shape_soft = np.where(m.has_soft, m.soft.shape.code, UNKNOWN)

@@ -17,6 +17,7 @@ from saltus.stats.batch import Bools, Channel, CurveBatch, Floats
 from saltus.stats.fit import Fit, curve
 from saltus.stats.forms import Forms, compare
 from saltus.stats.link import Link, link
+from saltus.stats.pooled import Apart, apart
 from saltus.stats.presence import Floors, Presence, floors, presence
 from saltus.stats.seeds import Seeds, seeds
 from saltus.stats.series import Prepared, Series
@@ -52,7 +53,7 @@ class ChannelMeasures:
 
 @dataclass(frozen=True)
 class Known:
-    """Answers for resamples: fits over short lists (hard, soft), and the data's own floor and link.
+    """Answers for resamples: fits over short lists (hard, soft), and the data's own floor, link and agreement.
 
     The link stays because resamples of the two channels are independent, which the scores of the same answers are not.
     """
@@ -60,6 +61,7 @@ class Known:
     fits: tuple[Fit, Fit]
     floor: Floors
     link: Link
+    apart: Apart
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Measures:
     presence: Presence
     seeds: Seeds
     link: Link
+    apart: Apart
 
     def __len__(self) -> int:
         return len(self.has_soft)
@@ -115,7 +118,7 @@ def measure(
         prepared=prepared, limits=limit, hard=hard, soft=soft, floor=floor, presence=found,
         has_soft=curves.has_soft & (prepared.soft.count.max(axis=1) > 0),
         seeds=seeds(prepared.hard, floor.value, hard.shape.dispersion, analysis.present_margin),
-        link=linked,
+        link=linked, apart=known.apart if known else apart(curves, analysis),
     )  # fmt: skip
 
 

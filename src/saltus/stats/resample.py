@@ -21,6 +21,7 @@ from saltus.stats.facts import fact_arrays
 from saltus.stats.fit import Fit, curve, fit_draws
 from saltus.stats.link import Link
 from saltus.stats.measure import ChannelMeasures, Known, Measures, measure
+from saltus.stats.pooled import Apart
 from saltus.stats.presence import Floors
 from saltus.stats.series import Prepared, pick, smooth3
 from saltus.stats.shape import FALLING, NON_MONOTONE, Limits
@@ -73,9 +74,10 @@ def _words(
     prepared = Prepared(
         origin=m.prepared.origin[spread], span=m.prepared.span[spread], hard=drawn[0], soft=drawn[1]
     )
-    floor = Floors(m.floor.value[spread], m.floor.stderr[spread], m.floor.source[spread])
+    floor = Floors(*(getattr(m.floor, f.name)[spread] for f in fields(Floors)))
     linked = Link(*(getattr(m.link, f.name)[spread] for f in fields(Link)))
-    known = Known((fits[0], fits[1]), floor, linked)
+    agreed = Apart(*(getattr(m.apart, f.name)[spread] for f in fields(Apart)))
+    known = Known((fits[0], fits[1]), floor, linked, agreed)
     again = measure(take(curves, spread), prepared, analysis, known=known)
     present = again.presence.p <= gates[0][spread]
     codes = fact_arrays(again, present, gates[1][spread], analysis).rows()
