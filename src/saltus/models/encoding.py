@@ -220,8 +220,8 @@ def _read(place: Path, **how: Any) -> Any:
             backend.no_padding()
         return tokenizer
     except Exception as error:  # tokenizers raise bare Exception for a torn file
-        hint = "; to run the code in its repository, put `allow: [trust-remote-code]` under `ask`"
-        asked = "trust_remote_code" in str(error)
-        raise ModelError(
-            f"{place}: the tokenizer cannot be read: {error}{hint if asked else ''}"
-        ) from error
+        hint = "put a whole one beside the model, or name its folder with `tokenizer: FOLDER`"
+        if "trust_remote_code" in str(error):
+            hint = "to run the code in its repository, put `allow: [trust-remote-code]` under `ask`"
+        said = str(error).partition("\n")[0].rstrip(".")
+        raise ModelError(f"{place}: the tokenizer cannot be read: {said}; {hint}") from error

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from saltus.errors import UserError
-from saltus.models import gguf, patterns
+from saltus.models import gguf, patterns, same_words
 from saltus.models.base import Model, ModelError
 from saltus.models.loading import checked_spread
 from saltus.models.series_file import NAME, Point, SeriesFile, read
@@ -59,7 +59,8 @@ class FolderAdapter:
             raise _nothing(entry, base, root)
         refs = [_ref(one, entry, base, root, file) for one in found]
         per_step = entry.tokens_per_step or (file.tokens_per_step if file else None)
-        return patterns.in_order([patterns.complete(r, tokens_per_step=per_step) for r in refs])
+        whole = [patterns.complete(r, tokens_per_step=per_step) for r in refs]
+        return same_words.marked(patterns.in_order(whole), _tokenizer_near)
 
     def open(self, ref: ModelRef, ask: AskPolicy) -> Model:
         from saltus.models.transformers_model import TransformersModel
@@ -72,6 +73,7 @@ class FolderAdapter:
             )
         if gguf.is_gguf(folder):
             gguf.require()
+        same_words.refuse_odd(ref)
         named = ref.recipe.get("tokenizer")
         tokenizer = Path(str(named)) if named else _tokenizer_near(folder)
         return TransformersModel(ref, checkpoint(folder), ask, tokenizer=tokenizer)

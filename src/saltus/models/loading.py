@@ -69,7 +69,7 @@ def _said(error: Exception) -> str:
         return f"{line}; to run the code in its repository, put `allow: [trust-remote-code]` under `ask`"
     if "weights_only" in whole or "Weights only load" in whole:
         return f"{line.split('. ')[0]}: its pickle wants to run code, which no permission allows"
-    return line
+    return f"{line}; save the checkpoint again, or take this checkpoint out of the study"
 
 
 def _refuse_unsound(folder: Path, net: Any, info: Mapping[str, Any]) -> None:
