@@ -38,6 +38,9 @@ from saltus.models.inspect_messages import (
     request_of,
 )
 from saltus.records import Answer, AskPolicy, Request, SeriesEntry, Settings
+from saltus.run import run
+from saltus.store import Store
+from saltus.study import load
 
 SECRET = "sk-very-secret-0123456789"
 ALL = ours.CHAT_OFFERS
@@ -425,3 +428,34 @@ def test_what_passes_is_asked_again_by_inspect(words, monkeypatch):
         model.close()
     assert answer.error is None
     assert answer.text
+
+
+@pytest.mark.parametrize("source", ["inspect:openai-api/local/tiny", "openai:URL#tiny"])
+def test_a_task_of_inspects_asks_a_real_server_either_way(tmp_path, words, monkeypatch, source):
+    """Inspect's own loop and the model's run side by side."""
+    pytest.importorskip("openai")
+    monkeypatch.setenv("LOCAL_KEY", SECRET)
+    (tmp_path / "birds.py").write_text(
+        "from inspect_ai import Task, task\nfrom inspect_ai.dataset import Sample\n"
+        "from inspect_ai.scorer import includes\n\n@task\ndef birds():\n"
+        "    data = [Sample(input=f'say {i}', target='zebra') for i in range(12)]\n"
+        "    return Task(dataset=data, scorer=includes())\n"
+    )
+    with Server(words, key=SECRET, latency=0.02) as server:
+        one = (
+            f"base_url: {server.url}, " if source.startswith("inspect") else ""
+        ) + "key_env: LOCAL_KEY"
+        document = tmp_path / "study.yaml"
+        document.write_text(
+            f"study: s\nquestion: q\nmodels: [{{from: '{source.replace('URL', server.url)}', {one}}}]\n"
+            "tasks: [{'inspect:birds.py@birds': {max_tokens: 4}}]\n"
+        )
+        study, store = load(document), Store(tmp_path / "study.saltus")
+        report = run(study, store)
+        assert server.most_at_once > 4, "asked together"
+    assert report.failures == report.refusals == []
+    table = store.item_table(study).collect().filter(metric="accuracy")
+    assert table["value"].to_list() == [0.0] * 12
+    assert SECRET not in "".join(
+        p.read_text(errors="ignore") for p in tmp_path.rglob("*") if p.is_file()
+    )
