@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planted import batch, flat, logistic
+from planted import Curve, batch, flat, logistic
+from saltus.judge import judge
 from saltus.records import Analysis
 from saltus.stats.batch import CurveBatch
 from saltus.stats.bootstrap import sharp_p
@@ -45,6 +46,41 @@ def test_a_nominal_floor_gives_way_to_flat_earliest_points() -> None:
     m = measured(replace(curves, keys=keys))
     assert set(m.floor.source) == {"earliest points"}
     assert m.floor.value == pytest.approx(np.full(5, 0.2), abs=0.03)
+
+
+def without_floor(curve: Curve, *, n: int = 1000) -> CurveBatch:
+    """Five curves about whose floor the table says nothing."""
+    curves = batch([[curve]] * 5, None, n=n, rng=RNG(20))
+    keys = tuple(replace(k, floor_source="unknown") for k in curves.keys)
+    return replace(curves, keys=keys, hard=replace(curves.hard, floor=np.full(5, np.nan)))
+
+
+@pytest.mark.parametrize(
+    ("curve", "presence", "verdict"),
+    [
+        (
+            flat(0.27),
+            "unknown",
+            "unresolved",
+        ),  # chance of four choices, or a skill as old as the series
+        (flat(0.9), "unknown", "unresolved"),
+        (logistic(10.5, 4.0, 0.15, 0.25), "unknown", "unresolved"),  # up to a floor, or up from one
+        (flat(0.0), "absent", "flat"),  # no floor lies below the worst score
+        (flat(0.01), "absent", "flat"),
+        (logistic(10.7, 0.2, 0.2, 0.8), "present", "sharp"),  # no floor lies so high
+        (logistic(10.5, 3.5, 0.1, 0.9), "present", "smooth"),
+    ],
+)
+def test_an_unknown_floor_is_not_assumed(curve: Curve, presence: str, verdict: str) -> None:
+    for finding in judge(without_floor(curve), Analysis(resamples=2), RNG(21)):
+        assert (finding.presence, finding.verdict) == (presence, verdict)
+        assert finding.floor_source == "earliest points, no floor is given"
+        (said,) = [e for e in finding.evidence if e.name == "presence"]
+        assert "give `floor` or `nominal_floor`" in said.why
+        if presence == "unknown":
+            assert said.passed is None
+            assert finding.minimum_detectable_effect is None
+            assert any("A floor" in n for n in finding.next_data)
 
 
 def test_one_last_point_off_the_floor_is_a_lone_point() -> None:

@@ -23,11 +23,21 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     able = mde is not None and mde <= a.max_mde
     passed = True if seen else False if able else None
     state = "leaves" if seen else "does not leave" if able else "could leave unseen"
+    guessed = float(floor.slack[i]) > 0
     said = (
         f"the score {state} its floor {text(level)} ({floor.source[i]}): largest distance {text(effect)}, {p_text(p)}"
         + ("" if q is None else f", q = {q:.2g}")
-        + f"; an effect of {text(mde)} would have been found with 80 % power"
+        + (
+            ""
+            if mde is None
+            else f"; an effect of {text(mde)} would have been found with 80 % power"
+        )
     )
+    if guessed:
+        said += (
+            f"; a floor up to {float(floor.slack[i]):g} above the earliest points is allowed for: give `floor` or "
+            "`nominal_floor`, or an untrained model"
+        )
     bound = number(found.zero_bound[i])
     if bound is not None:
         said += f"; every score is 0, so each is the bound {text(bound)} (3/n)"

@@ -104,7 +104,7 @@ def measure(
     else:
         floor = known.floor
     noise = np.minimum(hard.shape.dispersion, hard.trend.local)
-    found = presence(curves.hard, prepared.hard, floor, noise)
+    found = presence(curves.hard, prepared.hard, floor, noise, analysis.present_margin)
     if known is None:
         leaps = np.isin(hard.shape.code, (JUMP, UNKNOWN))
         noises = (hard.shape.dispersion, hard.shape.freedom, soft.shape.dispersion)

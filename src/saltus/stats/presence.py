@@ -1,7 +1,9 @@
 """Is the behaviour there at all? The floor, exact tests against it, and the smallest effect that could have been seen.
 
 Floor: what the batch says (untrained points, computed, declared); where that is only the nominal chance level and the
-earliest points are flat at another level, the earliest points. Binomial scores are tested exactly at an
+earliest points are flat at another level, the earliest points. Where nothing is said the earliest points stand in, and
+any floor from the worst possible score to `NEAR` above them is allowed for: what rises beyond is present, what stays at
+the worst score is absent, the rest is unknown. Binomial scores are tested exactly at an
 effective number of items n / max(dispersion, 1): the items are a sample, however smooth the curve. A zero of n is the
 bound 3/n. Known limit: points of one seed are not pooled, because they answer the same items.
 """
@@ -29,6 +31,8 @@ class Floors:
     stderr: Floats
     source: np.ndarray
     """(C,) of str."""
+    slack: Floats
+    """How far above `value` the floor may lie: 0, or `NEAR` where no floor is given."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,11 @@ def floors(channel: Channel, series: Series, sources: list[str], dispersion: Flo
     stderr = np.where(use_early, error, np.where(take_nominal, 0.0, stderr))
     source = np.array(sources, dtype=object)
     source[take_nominal] = "nominal"
-    source[use_early] = np.where(flat[use_early], "earliest points", "earliest points (not flat)")
+    source[use_early] = "earliest points"
+    given = np.isfinite(base)
+    source[use_early & ~given] = "earliest points, no floor is given"
     source[~np.isfinite(value)] = "unknown"
-    return Floors(value=value, stderr=stderr, source=source)
+    return Floors(value=value, stderr=stderr, source=source, slack=np.where(given, 0.0, NEAR))
 
 
 def _earliest(series: Series, dispersion: Floats) -> tuple[Floats, Floats, Bools, Bools]:
@@ -88,43 +94,50 @@ def _earliest(series: Series, dispersion: Floats) -> tuple[Floats, Floats, Bools
     return mean, np.sqrt(np.maximum(dispersion, 1) / total), flat, points >= 2
 
 
-def presence(channel: Channel, series: Series, floor: Floors, dispersion: Floats) -> Presence:
-    """Test every curve against its floor."""
+def presence(
+    channel: Channel, series: Series, floor: Floors, dispersion: Floats, margin: float
+) -> Presence:
+    """Test every curve against its floor, or the nearest of those that are allowed for.
+
+    margin: an effect as small as this counts as none, so a score that stays so close to the worst one is at any floor.
+    """
     wide = np.maximum(dispersion, 1.0)
-    f = np.where(np.isfinite(floor.value), floor.value, 0.0)[:, None, None]
-    f_error = floor.stderr[:, None, None]
+    known = np.isfinite(floor.value)
+    f, f_error = np.where(known, floor.value, 0.0)[:, None], floor.stderr[:, None]
     seeds = np.maximum((series.count > 0).sum(axis=1), 1)
     pairs, _, pair_ok = window_means(series, min(2, series.y.shape[2]))
     level = _over_seeds(pairs, pair_ok)
+    near = np.clip(level, f, f + floor.slack[:, None])
     items = np.where(series.n > 0, series.n, np.nan)
     per_point = _over_seeds(np.nan_to_num(items), series.ok & np.isfinite(items))
     n_eff = per_point[:, : level.shape[1]] * (seeds / wide)[:, None]
     spread = _over_seeds(series.var, series.ok)[:, : level.shape[1]] * (wide / seeds)[:, None]
-    spread = spread + f_error[:, 0] ** 2
+    spread = spread + f_error**2
     there = pair_ok.any(axis=1)
-    p_each = _two_sided(level, n_eff, f[:, 0], f_error[:, 0], spread, channel.binomial[:, None])
+    p_each = _two_sided(level, n_eff, near, f_error, spread, channel.binomial[:, None])
     last = np.maximum(there.sum(axis=1) - 1, 0)
     rows = np.arange(len(level))
     # Below the floor is no skill: an untrained network may not even guess. It counts where a curve falls there.
     falls = level[rows, last] < level[:, 0]
-    counts = there & ((level > f[:, 0]) | falls[:, None])
+    counts = there & ((level > near) | (falls[:, None] & (level < near)))
     p_each = np.where(counts, p_each, 1.0)
     tests = np.maximum(there.sum(axis=1), 1)
     p = np.minimum(1.0, 2 * np.minimum(p_each[rows, last], tests * p_each.min(axis=1)))
-    distance = np.where(counts, level - f[:, 0], 0.0)
+    distance = np.where(counts, level - near, 0.0)
     top = np.abs(distance).argmax(axis=1)
     point = _over_seeds(series.y, series.ok)
-    off, lone = _off_points(point, series, f[:, 0, 0], wide / seeds, floor.stderr, falls)
-    known = np.isfinite(floor.value)
-    end, error = (level - f[:, 0])[rows, last], np.sqrt(spread[rows, last])
+    off, lone = _off_points(point, series, f[:, 0], wide / seeds, floor.stderr, falls)
+    end, error = (level - near)[rows, last], np.sqrt(spread[rows, last])
     n_last = np.where(
         channel.binomial, per_point[rows, np.minimum(last, per_point.shape[1] - 1)], np.nan
     )
     zero = (np.where(series.ok, np.abs(series.y), 0).max(axis=(1, 2)) == 0) & channel.binomial
+    worst = np.where(there, level, -np.inf).max(axis=1) <= channel.bottom + margin
+    able = known & ((floor.slack == 0) | worst)
     return Presence(
         p=np.where(known, p, 1.0), effect=np.where(known, distance[rows, top], np.nan),
         low=end - 1.96 * error, high=end + 1.96 * error, last=np.where(known, end, np.nan),
-        mde=np.where(known, _mde(f[:, 0, 0], n_last / wide, spread[rows, last]), np.inf),
+        mde=np.where(able, _mde(f[:, 0], n_last / wide, spread[rows, last]), np.inf),
         zero_bound=np.where(zero & (n_last > 0), 3.0 / np.maximum(n_last, 1), np.nan),
         off=off, lone=lone & known,
     )  # fmt: skip
