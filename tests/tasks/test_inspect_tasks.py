@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 from inspect_ai import eval as inspect_eval
+from inspect_ai._util.entrypoints import clear_entry_points_state
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 
@@ -29,7 +30,7 @@ import math
 from inspect_ai import Task, task
 from inspect_ai.dataset import Sample
 from inspect_ai.model import ChatMessageUser, ContentImage, ContentText
-from inspect_ai.scorer import Score, accuracy, choice, exact, match, mean, model_graded_qa, scorer, stderr
+from inspect_ai.scorer import Score, accuracy, choice, exact, match, mean, model_graded_qa, pattern, scorer, stderr
 from inspect_ai.solver import basic_agent, generate, multiple_choice, solver, system_message, use_tools
 from inspect_ai.tool import bash, tool
 from inspect_ai.util import sandbox
@@ -232,6 +233,31 @@ def test_a_finished_study_starts_nothing_again_and_rescoring_asks_nobody(folder,
         again.sort(again.columns[:8])["value"].to_list()
         == table.sort(table.columns[:8])["value"].to_list()
     )
+
+
+def test_another_scorer_in_the_file_scores_stored_answers_anew(folder):
+    done(folder, '"inspect:tasks.py@copying"')
+    forget()
+    (folder / "tasks.py").write_text(FILE.replace("scorer=match())", 'scorer=pattern("(.)"))', 1))
+    report, table = done(folder, '"inspect:tasks.py@copying"')
+    assert (report.asked, asked(), report.known) == (0, 0, 0)
+    assert set(values(table, "accuracy")) == {0.0}, "one character is never the whole number"
+
+
+def test_a_task_of_an_installed_package_is_found(folder, monkeypatch):
+    package = folder / "site-packages"
+    (package / "herons").mkdir(parents=True)
+    (package / "herons" / "__init__.py").write_text("from herons.tasks import flying\n")
+    (package / "herons" / "tasks.py").write_text(FILE.replace("def copying", "def flying"))
+    facts = package / "herons-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: herons\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[inspect_ai]\nherons = herons\n")
+    monkeypatch.syspath_prepend(package)
+    clear_entry_points_state()  # Inspect looks for packages once per process
+    task = make("herons/flying", folder, args={"n": 2})
+    assert (task.name, len(task.loaded.samples)) == ("inspect:herons/flying[n=2]", 2)
+    assert task.loaded.sha256 is None
 
 
 def test_our_scores_equal_those_of_inspect_with_the_same_model(folder):
