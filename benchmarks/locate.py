@@ -29,7 +29,8 @@ from saltus.calibrate.sampling import measure as ask
 from saltus.calibrate.settings import Setting, draw_setting
 from saltus.calibrate.simulate import assemble, truth_of
 from saltus.hosts import host
-from saltus.judge import cut, judge
+from saltus.bench import cut
+from saltus.judge import judge
 from saltus.locate import looks
 from saltus.records import Analysis, Finding
 from saltus.stats import locating

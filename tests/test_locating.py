@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from planted import batch, flat, logistic
-from saltus.judge import cut
+from saltus.bench import cut
 from saltus.locate import looks
 from saltus.records import Analysis
 from saltus.stats.batch import CurveBatch

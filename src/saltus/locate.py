@@ -20,10 +20,10 @@ import polars as pl
 
 from saltus import study as studies
 from saltus.analyze import primaries
+from saltus.bench import cut
 from saltus.curves import assemble
 from saltus.errors import UserError
 from saltus.executors import Share
-from saltus.judge import cut
 from saltus.records import Analysis, ModelRef
 from saltus.results.series import with_series
 from saltus.results.table import schema

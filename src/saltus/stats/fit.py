@@ -14,9 +14,9 @@ import numpy as np
 
 from saltus.stats import grid
 from saltus.stats.batch import Bools, Floats
-from saltus.stats.solve import HUGE, Shares, Tables, late_drift, solve, tables, tables_at
+from saltus.stats.solve import HUGE, Shares, Solved, Tables, late_drift, solve, tables, tables_at
 
-BUDGET = 120_000
+BUDGET = 240_000
 """Most numbers of one working array: keeps a piece within the processor's cache, and memory flat."""
 KEPT, KEPT_RISES = 16, 10
 """Nodes that a short list keeps per width bin: the best ones, and so many among rises that carry `share`."""
@@ -109,10 +109,8 @@ def _fit(
 ) -> Fit:
     c, s, p = y.shape
     basis, at, w = _tables(u, weight, ok, level)
-    rise, drift, even, late = (
-        a.reshape(c * s, -1)
-        for a in solve(basis, at, w, y.reshape(len(at), 1, -1, p), bounds.share)
-    )
+    solved = solve(basis, at, w, y.reshape(len(at), 1, -1, p), bounds.share)
+    rise, drift, even, late = (a.reshape(c * s, -1) for a in solved.apart())
     g = grid.nodes(level)
     rss = np.minimum(rise, drift)
     rows = (y.reshape(c * s, p), weight.reshape(c * s, p), u.reshape(c * s, p))
@@ -189,7 +187,7 @@ def fit_draws(fitted: Fit, y: Floats, weight: Floats, u: Floats, bounds: Bounds)
     rows = np.moveaxis(y, 2, 1).reshape(c * s, b, 1, p)
     solved = solve(tables_at(flat_u, fitted.short), flat_u, flat_w, rows, bounds.share)
     rise, drift, _, late = (
-        np.moveaxis(a.reshape(c, s, b, -1), 1, 2).reshape(c * b * s, -1) for a in solved
+        np.moveaxis(a.reshape(c, s, b, -1), 1, 2).reshape(c * b * s, -1) for a in solved.apart()
     )
     rss = np.minimum(rise, drift)
     short = np.repeat(fitted.short.reshape(c, 1, s, -1), b, axis=1).reshape(c * b * s, -1)
@@ -222,7 +220,7 @@ def fit_links(y: Floats, weight: Floats, u: Floats) -> tuple[Floats, np.ndarray,
     for rows in _pieces(c, k * len(grid.nodes(grid.COARSE))):
         same = np.broadcast_to(y[rows, None, None], (len(rows), 1, k, q))
         straight = tables(u[rows], grid.COARSE, late=False)
-        each = solve(straight, u[rows], weight[rows], same, Shares(0.0, 0.0))[0]
+        each = solve(straight, u[rows], weight[rows], same, Shares(0.0, 0.0)).apart()[0]
         node[rows] = each[:, 0].argmin(axis=2)
         rss[rows] = np.take_along_axis(each[:, 0], node[rows][..., None], axis=2)[..., 0]
     flat = [np.broadcast_to(a[:, None], (c, k, q)).reshape(-1, q) for a in (y, u)]
@@ -246,31 +244,24 @@ def contest(
         b, s, p = part.shape[1:]
         if len(at) != len(part):
             part = np.moveaxis(part, 2, 1).reshape(len(at), b, 1, p)
-        rise, drift, even, _ = solve(basis, at, w, part, bounds.share)
         narrow, broad = (
             np.repeat(a[rows], len(at) // len(rows)) for a in (bounds.narrow, bounds.broad)
         )
-        best = _duel((rise, drift, even), g.width, narrow, broad)
+        best = _duel(solve(basis, at, w, part, bounds.share), g.width, narrow, broad)
         if len(at) != len(rows):
             best = [np.moveaxis(a.reshape(len(rows), s, b), 1, 2) for a in best]
         out.append(best)
     return tuple(_sum(np.concatenate([o[i] for o in out])) for i in range(3))  # type: ignore[return-value]
 
 
-def _duel(
-    found: tuple[np.ndarray, np.ndarray, np.ndarray], width: Floats, narrow: Floats, broad: Floats
-) -> list[np.ndarray]:
+def _duel(found: Solved, width: Floats, narrow: Floats, broad: Floats) -> list[np.ndarray]:
     """Least over all, over smooth and over jumping nodes; nodes are sorted by width, so each is mostly one slice."""
     end = int(np.searchsorted(width, narrow.max(), side="right"))
     start = int(np.searchsorted(width, broad.min(), side="left"))
-    rise, drift, even = found
-    early, late = rise[..., :end], rise[..., start:]
-    if np.ptp(narrow) > 0:
-        early = np.where((width[:end] <= narrow[:, None])[:, None, None], early, HUGE)
-    if np.ptp(broad) > 0:
-        late = np.where((width[start:] >= broad[:, None])[:, None, None], late, HUGE)
-    smooth = np.minimum(even.min(axis=3), late.min(axis=3))
-    return [np.minimum(rise.min(axis=3), drift.min(axis=3)), smooth, early.min(axis=3)]
+    few = None if np.ptp(narrow) == 0 else width[:end] <= narrow[:, None]
+    many = None if np.ptp(broad) == 0 else width[start:] >= broad[:, None]
+    smooth = np.minimum(found.evens(), found.rises(slice(start, None), many))
+    return [found.least(), smooth, found.rises(slice(end), few)]
 
 
 def _curve_of(node: np.ndarray, u: Floats, level: int) -> tuple[Floats, Floats]:

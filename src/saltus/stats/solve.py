@@ -92,21 +92,67 @@ def tables_at(u: Floats, chosen: np.ndarray) -> Tables:
     return Tables(rise, late, rise * late, None)
 
 
-def solve(
-    basis: Tables, u: Floats, w: Floats, y: Floats, share: Shares
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Sums of squares of every node (N, B, S, K): as a rise, as a drift, as an even drift; and whether the rise's
-    own drift sets in late.
+@dataclass(frozen=True)
+class Solved:
+    """Of every node (N, B, S, K): how much of the sum of squares it takes away, beside which drift, as what."""
 
-    basis of u (N, P); w (N, S, P); y (N, B, S, P). As a rise a node carries `share.rise` of the whole, in an even drift
-    less than `share.even`; HUGE where it does not.
-    """
+    total: np.ndarray
+    """(N, B, S, 1) sum of squares of a constant."""
+    gain: np.ndarray
+    """Beside the straight drift, or alone where that would fall."""
+    rise: np.ndarray
+    """Whether the node then carries `share.rise` of the whole."""
+    even: np.ndarray
+    """Whether it stays below `share.even`."""
+    late: np.ndarray | None
+    """Gain beside the drift that sets in with the node; −1 where the node does not carry `share.rise` beside it."""
+
+    def rises(self, nodes: slice, among: np.ndarray | None) -> np.ndarray:
+        """(N, B, S) smallest sum of squares of the rises among some nodes (of them, where `among` (N, K') is true).
+
+        HUGE where there is none.
+        """
+        part = np.where(self.rise[..., nodes], self.gain[..., nodes], -1)
+        if self.late is not None:
+            np.maximum(part, self.late[..., nodes], out=part)
+        if among is not None:
+            part = np.where(among[:, None, None], part, -1)
+        return self._rss(part.max(axis=3))
+
+    def evens(self) -> np.ndarray:
+        """(N, B, S) smallest sum of squares of the even drifts."""
+        return self._rss(np.where(self.even, self.gain, -1).max(axis=3))
+
+    def least(self) -> np.ndarray:
+        """(N, B, S) smallest sum of squares of all."""
+        best = self.gain.max(axis=3)
+        if self.late is not None:
+            best = np.maximum(best, self.late.max(axis=3))
+        return self._rss(best)
+
+    def apart(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Sums of squares as a rise, as a drift, as an even drift (HUGE where a node is none); and late wins."""
+        rss = self.total - self.gain
+        rise, drift = np.where(self.rise, rss, HUGE), np.where(self.rise, HUGE, rss)
+        if self.late is None:
+            return rise, drift, np.where(self.even, rss, HUGE), np.zeros(rss.shape, dtype=bool)
+        own = np.where(self.late >= 0, self.total - self.late, HUGE)
+        wins = own < rise
+        return np.minimum(rise, own), drift, np.where(self.even, rss, HUGE), wins
+
+    def _rss(self, gain: np.ndarray) -> np.ndarray:
+        return np.where(gain >= 0, self.total[..., 0] - gain, HUGE)
+
+
+def solve(basis: Tables, u: Floats, w: Floats, y: Floats, share: Shares) -> Solved:
+    """Every node on every row: basis of u (N, P); w (N, S, P); y (N, B, S, P)."""
     n, b, s, p = y.shape
     f = basis.rise
     total = np.maximum(w.sum(axis=2), 1e-30)
     yc = y - ((w[:, None] * y).sum(axis=3) / total[:, None])[..., None]
-    yy = (w[:, None] * yc**2).sum(axis=3)[..., None].astype(np.float32)
     xc = u[:, None] - ((w * u[:, None]).sum(axis=2) / total)[..., None]
+    xx = np.maximum((w * xc**2).sum(axis=2), 1e-30)
+    xc = xc / np.sqrt(xx)[..., None]
     w32, wx = w.astype(np.float32), (w * xc).astype(np.float32)
     sums = np.concatenate([w32, wx], axis=1) @ f
     per = (1 / total).astype(np.float32)[:, None, :, None]
@@ -116,60 +162,66 @@ def solve(
     varies = sff > np.float32(1e-5) * raw
     sff = np.where(varies, sff, 1)
     wy = (w[:, None] * yc).astype(np.float32).reshape(n, b * s, p)
-    product = (wy @ f).reshape(n, b, s, -1)
-    alone = product * np.where(varies, 1 / np.sqrt(sff), np.float32(0))
-    np.maximum(alone, 0, out=alone)
-    alone *= alone
+    nodes = _Nodes((wy @ f).reshape(n, b, s, -1), sff, varies)
 
-    xx = np.maximum((w * xc**2).sum(axis=2), 1e-30)[:, None, :, None].astype(np.float32)
     xy = (w[:, None] * xc[:, None] * yc).sum(axis=3)[..., None].astype(np.float32)
-    beside = _Beside(product, sff, varies, share)
-    straight, valid, carries, leads = beside(xx, xy, sfx)
-    gain = np.where(valid, straight, alone)
-    drift = np.where(valid & ~carries, yy - straight, HUGE)
-    even = np.where(valid & ~leads, drift, HUGE)
-    carries |= ~valid
-    late = np.zeros(gain.shape, dtype=bool)
+    size = np.sqrt(xx).astype(np.float32)[:, None, :, None]
+    gain, slope, valid = nodes.beside(xy, sfx)
+    rise, leads = (nodes.carries(slope, xy, sfx, size, part) for part in (share.rise, share.even))
+    even = valid & ~leads
+    rise |= ~valid
+    np.copyto(gain, nodes.alone(), where=~valid)
+    late = None
     if basis.late is not None and basis.both is not None:
         sh = w32 @ basis.late
-        hh = np.maximum(w32 @ (basis.late**2) - sh * sh * per[:, 0], np.float32(1e-20))[:, None]
-        hy = (wy @ basis.late).reshape(n, b, s, -1)
-        sh = sh[:, None]
+        hh = np.maximum(w32 @ (basis.late**2) - sh * sh * per[:, 0], np.float32(1e-20))
+        inverse = (1 / np.sqrt(hh))[:, None]
+        hy = (wy @ basis.late).reshape(n, b, s, -1) * inverse
+        scaled, norm = sh[:, None] * per * inverse, np.sqrt(hh)[:, None]
         if basis.of is not None:
-            sh, hh, hy = (np.take(a, basis.of, axis=3) for a in (sh, hh, hy))
-        sfh = (w32 @ basis.both)[:, None] - sf * sh * per
-        own, good, bears, _ = beside(hh, hy, sfh)
-        late = good & bears & (~carries | (own > gain))
-        np.copyto(gain, own, where=late)
-        carries |= late
-    return np.where(carries, yy - gain, HUGE), drift, even, late
+            scaled, norm, inverse, hy = (
+                np.take(a, basis.of, axis=3) for a in (scaled, norm, inverse, hy)
+            )
+        sfh = (w32 @ basis.both)[:, None] * inverse - sf * scaled
+        late, slope, valid = nodes.beside(hy, sfh)
+        valid &= nodes.carries(slope, hy, sfh, norm, share.rise)
+        np.copyto(late, np.float32(-1), where=~valid)
+    yy = (w[:, None] * yc**2).sum(axis=3)[..., None].astype(np.float32)
+    return Solved(yy, gain, rise, even, late)
 
 
 @dataclass(frozen=True)
-class _Beside:
-    """Every node beside a drift: how much both gain, whether both rise, whether the node carries either share."""
+class _Nodes:
+    """Centred products of the data with the nodes (N, B, S, K), and of the nodes with themselves (N, 1, S, K)."""
 
     product: np.ndarray
     sff: np.ndarray
     varies: np.ndarray
-    share: Shares
 
-    def __call__(
-        self, rr: np.ndarray, ry: np.ndarray, fr: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """rr, ry, fr: weighted products of the centred drift with itself, the data and the nodes."""
-        left = self.sff - fr * fr / rr
-        sound = self.varies & (left > np.float32(1e-4) * self.sff)
-        scale = np.where(sound, 1 / np.sqrt(np.maximum(left, np.float32(1e-20))), 0)
-        gain = fr * (ry / rr)
-        np.subtract(self.product, gain, out=gain)
-        gain *= scale
-        valid = gain * (scale * fr) < ry
-        valid &= gain > 0
-        carries, leads = (
-            gain * (scale * (np.float32((1 - share) / max(share, 1e-9)) * rr + fr)) >= ry
-            for share in (self.share.rise, self.share.even)
-        )
+    def alone(self) -> np.ndarray:
+        gain = self.product * np.where(self.varies, 1 / np.sqrt(self.sff), np.float32(0))
+        np.maximum(gain, 0, out=gain)
         gain *= gain
-        gain += ry * ry / rr
-        return gain, valid, carries, leads
+        return gain
+
+    def beside(self, ry: np.ndarray, fr: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Gain, coefficient of the node, and whether both rise; ry, fr: products with a drift of unit length."""
+        left = self.sff - fr * fr
+        sound = self.varies & (left > np.float32(1e-4) * self.sff)
+        scale = np.where(sound, 1 / np.maximum(left, np.float32(1e-20)), 0)
+        gain = fr * ry
+        np.subtract(self.product, gain, out=gain)
+        slope = gain * scale
+        valid = slope > 0
+        valid &= slope * fr < ry
+        gain *= slope
+        gain += ry * ry
+        return gain, slope, valid
+
+    @staticmethod
+    def carries(
+        slope: np.ndarray, ry: np.ndarray, fr: np.ndarray, size: np.ndarray, share: float
+    ) -> np.ndarray:
+        """Whether the node carries `share` of the whole; size: length of the drift that rises by 1 over the range."""
+        enough = np.float32((1 - share) / max(share, 1e-9))
+        return slope * (enough * size + fr) >= ry

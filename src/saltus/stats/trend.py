@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 
 from saltus.stats.batch import Bools, Floats
-from saltus.stats.series import Series, local_variance
+from saltus.stats.series import Series, local_variance, pick
 
 NULL_DRAWS = 1500
 
@@ -56,21 +56,27 @@ def windows(points: int) -> list[int]:
 def trend(series: Series) -> Trend:
     """Test rise and fall of every curve; seeds are averaged at equal ranks of their points."""
     dispersion = noise_scale(series)
-    up, down = _largest(series, dispersion)
-    rise_p, fall_p = np.ones(len(up[0])), np.ones(len(up[0]))
+    c = len(series.y)
+    up, down = (np.zeros((c, 3)) for _ in range(2))
+    up[:, 0] = down[:, 0] = -np.inf
+    rise_p, fall_p = np.ones(c), np.ones(c)
     points, seeds = series.count.max(axis=1), (series.count > 2).sum(axis=1)
-    for p, s in {(int(a), int(b)) for a, b in zip(points, seeds, strict=True)}:
+    # Curves that differ in any of the three have other windows and other nulls, whoever they are judged with.
+    for p, s, known in {*zip(points.tolist(), seeds.tolist(), series.known.tolist(), strict=True)}:
+        here = np.flatnonzero((points == p) & (seeds == s) & (series.known == known))
+        up[here], down[here] = (
+            np.stack(a, axis=1) for a in _largest(pick(series, here), dispersion[here])
+        )
         if p < 3 or s < 1:
             continue
-        here = (points == p) & (seeds == s)
-        null_up, null_down = null_table(min(p, 40), min(s, 6), bool(series.known[here].all()))
-        rise_p[here] = tail(null_up, up[0][here])
-        fall_p[here] = tail(null_down, down[0][here])
+        null_up, null_down = null_table(min(p, 40), min(s, 6), known)
+        rise_p[here] = tail(null_up, up[here, 0])
+        fall_p[here] = tail(null_down, down[here, 0])
     level = _levels(series)
     return Trend(
-        rise_p=rise_p, fall_p=fall_p, rise=up[1], fall=down[1],
-        spread=level[1] - level[0], falls_overall=level[2] < -0.5 * np.maximum(down[1], 0),
-        peak=down[2], local=dispersion,
+        rise_p=rise_p, fall_p=fall_p, rise=up[:, 1], fall=down[:, 1],
+        spread=level[1] - level[0], falls_overall=level[2] < -0.5 * np.maximum(down[:, 1], 0),
+        peak=down[:, 2].astype(int), local=dispersion,
     )  # fmt: skip
 
 
