@@ -480,6 +480,30 @@ def test_a_doubled_bos_is_a_caution_and_one_that_the_text_brings_is_not(
     assert guards(folder, Store(tmp_path / "o.saltus"), task=Marked(marks="<bos>")) == {}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Longer(ToyTask):
+    """Every question is longer than the one before."""
+
+    format: str = "choices"
+
+    def prompt(self, item: Item) -> str:
+        return "the fox " * int(item.id.removeprefix("toy-")) + item.question
+
+
+def test_prompts_that_do_not_fit_are_missing_with_both_lengths_and_never_cut(
+    folder: Path, store: Store
+) -> None:
+    path = folder / "step-100/config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "max_position_embeddings": 40}))
+    asked = replace(asked_of(folder, task=Longer()), limit=12)
+    report = run(asked, store)
+    assert report.failed > 0
+    assert all("step-100" in line and "nothing is truncated" in line for line in report.failures)
+    caught = found(store, asked)
+    assert caught["unequal_items", "toy"][0] == "caution"
+    assert "truncated_prompts" not in {guard for guard, _ in caught}
+
+
 # published tables that carry such columns
 
 

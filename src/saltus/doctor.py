@@ -351,6 +351,7 @@ def _facts(examination: Examination) -> list[tuple[str, str]]:
         ("model", f"{ref.location}{'@' + ref.revision if ref.revision else ''}{others}"),
         ("series", f"{ref.series}   {where}"),
         ("kind", f"{about.get('architecture', about.get('kind', '?'))}, {about.get('dtype', '?')}"
+                 + (f" of {about['quantisation']}" if about.get("quantisation") else "")
                  + (f", {params:,.0f} parameters" if params else "")
                  + (f", window {about['window']}" if about.get("window") else "")),
         ("BOS", f"{said} (policy {bos.get('policy', '?')}, token {bos.get('token') or bos.get('id')})"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import shutil
 import struct
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 from gguf_files import write_gguf
+from rich.console import Console
 
+from saltus.doctor import examine, render
 from saltus.errors import MissingExtra
 from saltus.models.base import ModelError
 from saltus.models.folders import adapter
@@ -80,6 +83,12 @@ def test_what_is_asked_is_written_down(files: Path) -> None:
     assert len({a["tokenizer"]["hash"] for a in about}) == 1, "the weights are no part of it"
     assert len({m.identity for m in models}) == 3
     assert about[0]["bos"]["prepended"]
+
+
+def test_doctor_shows_the_quantisation(files: Path) -> None:
+    console = Console(record=True, width=100, file=io.StringIO())
+    console.print(render(examine("dir:step-20.gguf", base=files)))
+    assert "gguf llama, float32 of Q8_0, 39,072 parameters" in console.export_text()
 
 
 def test_another_tokenizer_is_another_hash(files: Path, llama: Path, tmp_path: Path) -> None:
