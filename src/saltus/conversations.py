@@ -7,11 +7,12 @@ the next batch waits for the slowest answer of the last one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from saltus.hashing import content_hash
+from saltus.hashing import content_hash, seed_from
 from saltus.models.base import answer_key
 from saltus.records import Answer, Request
 from saltus.tasks.base import Conducts, Over, Turn
@@ -43,6 +44,8 @@ class _Hall:
     asks: Sequence[Ask]
     open: dict[int, list[str]] = field(default_factory=dict)
     """Index of an ask that goes on → keys of its answers so far."""
+    times: Counter[tuple[int, str]] = field(default_factory=Counter)
+    """(index of an ask, a sampled request) → how often it was made."""
 
     def run(self) -> None:
         able = []
@@ -88,7 +91,7 @@ class _Hall:
             ask = self.asks[turn.index]
             try:
                 seeded = work.seeded(turn.request, ask.question.item, ask.repeat)
-                encoded = model.encode(seeded)
+                encoded = model.encode(self._told_apart(turn.index, seeded))
                 key = answer_key(model.identity, encoded)
             except Exception as error:  # noqa: BLE001 — one turn's fault is that conversation's failure
                 turn.reply(Answer(key="", error=f"cannot be asked: {_reason(error)}"))
@@ -102,6 +105,15 @@ class _Hall:
         for key, replies in waiting.items():
             for reply in replies:
                 reply(Answer(key=key, error="the model gave no answer"))
+
+    def _told_apart(self, index: int, request: Request) -> Request:
+        """Another seed where one conversation samples the same question again, as for a vote of several answers."""
+        if request.settings.temperature <= 0:
+            return request
+        place = (index, content_hash(request))
+        self.times[place] += 1
+        again = self.times[place] - 1
+        return replace(request, seed=seed_from(request.seed, again)) if again else request
 
     def _over(self, end: Over) -> None:
         keys, ask = self.open.pop(end.index), self.asks[end.index]

@@ -17,6 +17,8 @@ from inspect_ai.model import (
     ContentReasoning,
     ContentText,
     GenerateConfig,
+    Logprob,
+    Logprobs,
     ModelOutput,
     ModelUsage,
     get_model,
@@ -289,6 +291,17 @@ def test_a_tool_call_comes_back_as_it_was():
     assert tool.id == output.message.tool_calls[0].id
     assert (again.message.text, again.stop_reason) == ("looking", "tool_calls")
     assert again.usage.total_tokens == 7
+
+
+def test_several_choices_per_call_are_refused_and_logprobs_come_back(mock):
+    with pytest.raises(Unaskable, match="several choices"):
+        request_of(call("x", config=GenerateConfig(num_choices=3)), ALL, Settings())
+    request = request_of(call("x", config=GenerateConfig(logprobs=True)), ALL, Settings())
+    output = said("y")
+    output.choices[0].logprobs = Logprobs(content=[Logprob(token="y", logprob=-0.5)])
+    again = output_of(request, answer_of(request, "k", output), "m")
+    assert again.choices[0].logprobs.content[0].logprob == -0.5
+    assert again.completion == "y"
 
 
 def test_a_failed_answer_is_never_an_output():

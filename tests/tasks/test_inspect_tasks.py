@@ -29,7 +29,7 @@ FILE = '''
 import math
 from inspect_ai import Task, task
 from inspect_ai.dataset import Sample
-from inspect_ai.model import ChatMessageUser, ContentImage, ContentText
+from inspect_ai.model import ChatMessageUser, ContentImage, ContentText, get_model
 from inspect_ai.scorer import Score, accuracy, choice, exact, match, mean, model_graded_qa, pattern, scorer, stderr
 from inspect_ai.solver import basic_agent, generate, multiple_choice, solver, system_message, use_tools
 from inspect_ai.tool import bash, tool
@@ -59,6 +59,25 @@ def twice():
 
     data = [Sample(input=f"copy: {i} =", target=f"{i}{i}") for i in range(100, 106)]
     return Task(dataset=data, solver=again(), scorer=match())
+
+
+@task
+def vote():
+    @solver
+    def several():
+        async def solve(state, generate):
+            said = [(await get_model().generate(state.messages)).completion for _ in range(8)]
+            state.output.completion = " ".join(sorted(set(said)))
+            return state
+        return solve
+
+    @scorer(metrics=[mean()])
+    def kinds():
+        async def score(state, target):
+            return Score(value=len(state.output.completion.split()))
+        return score
+
+    return Task(dataset=numbers(4), solver=several(), scorer=kinds())
 
 
 @tool
@@ -487,6 +506,31 @@ def test_repeats_are_samples_with_seeds_of_their_own_and_greedy_ones_share_answe
     assert table.filter(metric="accuracy").height == 24
 
 
+def test_a_conversation_that_samples_a_question_several_times_gets_several_answers(folder):
+    flat = '{series: s, from: "scripted:flat", points: 1, last: 1.0e+6, floor: 0.5}'
+    hot = '{"inspect:tasks.py@vote": {temperature: 1.0}}'
+    report, table = done(folder, hot, flat)
+    assert report.asked == 32
+    assert max(values(table, "kinds")) > 1
+    (folder / "tasks.py").write_text(FILE + "\n")  # another version, so played again
+    again, same = done(folder, hot, flat)
+    assert (again.asked, values(same, "kinds")) == (0, values(table, "kinds"))
+    report, table = done(folder, '"inspect:tasks.py@vote"', flat)
+    assert (report.asked, set(values(table, "kinds"))) == (4, {1.0})
+
+
+def test_the_provider_gives_every_sample_of_a_question_a_seed_of_its_own(folder):
+    model = get_model("saltus/scripted:flat", memoize=False, points=1, floor=0.5)
+    (log,) = inspect_eval(
+        f"{folder}/tasks.py@copying", model=model, display="none", log_dir=str(folder / "logs"), epochs=6,
+        temperature=1.0,
+    )  # fmt: skip
+    said = {s.id: set() for s in log.samples}
+    for sample in log.samples:
+        said[sample.id].add(sample.output.completion)
+    assert max(map(len, said.values())) > 1
+
+
 def test_conditions_change_the_text_that_inspect_asks(folder):
     (folder / "tasks.py").write_text(
         FILE.replace('input=f"copy: {i} ="', 'input=f"Please copy: {i} ="')
@@ -533,7 +577,7 @@ def test_inspects_own_logs_are_kept_where_the_study_says(folder):
         (None, {}, "names no task"),
         ("nofile.py@x", {}, "there is no file"),
         ("empty.py", {}, "@task"),
-        ("tasks.py", {}, "11 tasks|12 tasks"),
+        ("tasks.py", {}, "13 tasks"),
         ("tasks.py@copyng", {}, "did you mean `copying`"),
         ("copying", {}, "names no task"),
         ("no_such_package/copying", {}, "no such task|cannot be made"),

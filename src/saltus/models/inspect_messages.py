@@ -43,8 +43,13 @@ _HOW = {
 """Settings that Inspect itself deals with."""
 _OF_TOOLS = {"parallel_tool_calls", "internal_tools", "reasoning_history"}
 """Settings that mean nothing to a conversation in text."""
-_FINISH = {"eos": "stop", "stop": "stop", "length": "max_tokens", "window": "model_length"}
-_STOP = {"stop": "stop", "max_tokens": "length", "model_length": "window"}
+_FINISH: dict[str, Any] = {
+    "eos": "stop",
+    "stop": "stop",
+    "length": "max_tokens",
+    "window": "model_length",
+}
+_STOP: dict[str, str] = {"stop": "stop", "max_tokens": "length", "model_length": "window"}
 _ROLES = {
     "system": ChatMessageSystem,
     "user": ChatMessageUser,
@@ -80,6 +85,8 @@ def request_of(call: Call, offers: frozenset[str], settings: Settings) -> Reques
         top_p=settings.top_p if config.top_p is None else config.top_p,
         stop=settings.stop if config.stop_seqs is None else tuple(config.stop_seqs),
     )
+    if (config.num_choices or 1) > 1:
+        raise Unaskable("the task asks for several choices per call; ask with `repeats` instead")
     beyond = _beyond_text(call)
     if beyond:
         if OWN not in offers:
@@ -129,7 +136,10 @@ def answer_of(request: Request, key: str, output: ModelOutput) -> Answer:
     message, stop = output.message, output.stop_reason
     text: str = output.completion
     if request.messages and request.messages[0]["role"] == OWN:
-        text = canonical({"message": _plain(message), "stop_reason": stop}).decode()
+        choice = output.choices[0].model_dump(
+            mode="json", exclude_none=True, include={"stop_reason", "logprobs", "prompt_logprobs"}
+        )
+        text = canonical({"message": _plain(message), **choice}).decode()
     thought = [c.reasoning for c in _parts(message) if isinstance(c, ContentReasoning)]
     usage = output.usage or ModelUsage()
     cached = (usage.input_tokens_cache_read or 0) + (usage.input_tokens_cache_write or 0)
@@ -149,15 +159,15 @@ def output_of(request: Request, answer: Answer, model: str) -> ModelOutput:
     )  # fmt: skip
     if request.messages and request.messages[0]["role"] == OWN:
         data = json.loads(answer.text)
-        message = ChatMessageAssistant.model_validate({**data["message"], "source": "generate"})
-        stop = data["stop_reason"]
+        data["message"]["source"] = "generate"
+        choice = ChatCompletionChoice.model_validate(data)
     else:
         content: Any = answer.text
         if answer.trace:
             content = [ContentReasoning(reasoning=answer.trace), ContentText(text=answer.text)]
         message = ChatMessageAssistant(content=content, model=model, source="generate")
-        stop = _FINISH.get(answer.finish or "", "unknown")
-    choice = ChatCompletionChoice(message=message, stop_reason=stop)
+        stop: Any = _FINISH.get(answer.finish or "", "unknown")
+        choice = ChatCompletionChoice(message=message, stop_reason=stop)
     return ModelOutput(model=model, choices=[choice], usage=usage)
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter as Tally
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -22,6 +24,7 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 
 from saltus import plugins
 from saltus.errors import UserError
+from saltus.hashing import content_hash, seed_from
 from saltus.models.base import Model, ModelError, answer_key
 from saltus.models.inspect_emulation import in_words, with_calls
 from saltus.models.inspect_messages import MAX_TOKENS, Call, Unaskable, output_of, request_of
@@ -95,6 +98,7 @@ class Counter:
 
     def __init__(self, model: Model, *, emulates: bool = False) -> None:
         self.model, self.offers, self.emulates = model, model.offers, emulates
+        self._times: Tally[str] = Tally()
         self._calls: SimpleQueue[tuple[Request, Any, asyncio.Future[Answer]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -126,7 +130,7 @@ class Counter:
         why = "the model gave no answer"
         for request, loop, future in calls:
             try:
-                encoded = self.model.encode(request)
+                encoded = self.model.encode(self._seeded(request))
             except Exception as error:  # noqa: BLE001 — goes to whoever called
                 give(loop, future, Answer(key="", error=str(error)))
                 continue
@@ -142,6 +146,14 @@ class Counter:
         for key, some in waiting.items():
             for loop, future in some:
                 give(loop, future, Answer(key=key, error=why))
+
+    def _seeded(self, request: Request) -> Request:
+        """A seed of its own for every time that the same question is asked to be answered by chance."""
+        if request.settings.temperature <= 0 or request.seed is not None:
+            return request
+        asked = content_hash(request)
+        self._times[asked] += 1
+        return replace(request, seed=seed_from(asked, self._times[asked]))
 
 
 def gathered(queue: SimpleQueue[Any], linger: float) -> list[Any]:
