@@ -494,6 +494,13 @@ def test_a_run_that_is_interrupted_ends_inspect_and_goes_on_later(folder, monkey
     assert 0 < asked() < 60, "what was answered before is not asked again"
 
 
+def test_a_failed_answer_is_named_as_the_model_named_it(folder):
+    one = '{series: s, from: "scripted:leap", points: 1, last: 1.0e+6, faults: {fail_at: [2]}}'
+    report, _ = done(folder, '"inspect:tasks.py@copying"', one)
+    assert report.failed == 1
+    assert report.failures[0].endswith("1 failed: scripted to fail")
+
+
 def test_repeats_are_samples_with_seeds_of_their_own_and_greedy_ones_share_answers(folder):
     flat = '{series: s, from: "scripted:flat", points: 1, last: 1.0e+6, floor: 0.5}'
     hot = '{"inspect:tasks.py@copying": {temperature: 1.0}}'

@@ -75,6 +75,7 @@ class Evaluation(SampleSource):
         self._events: SimpleQueue[Turn | Over | _End] = SimpleQueue()
         self._waiting: dict[Any, asyncio.AbstractEventLoop] = {}
         self._refused: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
         self._stopped = False
 
     def events(self, task: Task) -> Generator[Sequence[Turn | Over], None, None]:
@@ -107,7 +108,8 @@ class Evaluation(SampleSource):
 
     async def ask(self, request: Request) -> Answer:
         """Raises RuntimeError for a call outside any sample and after the end."""
-        index = self._index[_current()]
+        name = _current()
+        index = self._index[name]
         if self._stopped:
             raise RuntimeError("the run was stopped")
         loop = asyncio.get_running_loop()
@@ -115,9 +117,12 @@ class Evaluation(SampleSource):
         self._waiting[future] = loop
         self._events.put(Turn(index, request, lambda answer: give(loop, future, answer)))
         try:
-            return await future
+            answer = await future
         finally:
             self._waiting.pop(future, None)
+        if answer.error is not None:
+            self._failed[name] = answer.error
+        return answer
 
     def refuse(self, why: str) -> None:
         """Notes that the sample being run can never be asked of this model."""
@@ -132,7 +137,8 @@ class Evaluation(SampleSource):
         if name in self._refused:
             return Over(index, refused=self._refused[name])
         if sample.error is not None:
-            return Over(index, error=" ".join(sample.error.message.split()))
+            why = self._failed.get(name) or " ".join(sample.error.message.split())
+            return Over(index, error=why)
         text = outcome(
             sample.scores or {}, self._shares, completion=sample.output.completion,
             limit=sample.limit.type if sample.limit else None, messages=len(sample.messages),
