@@ -23,13 +23,13 @@ from saltus.errors import MissingExtra, UserError
 from saltus.hashing import seed_from
 from saltus.models.base import ModelError, answer_key
 from saltus.models.folders import adapter
+from saltus.models.windows import disjoint
 from saltus.records import Answer, AskPolicy, ModelRef, Request
 from saltus.tasks import options
 from saltus.tasks.lm_eval_settings import MOST_TOKENS, settings_of
 
 try:
     import lm_eval.models  # noqa: F401 — before anything is registered, or the harness forgets its own models
-    from lm_eval import utils
     from lm_eval.api.model import TemplateLM
     from lm_eval.api.registry import register_model
     from lm_eval.models.utils import _add_special_kwargs, has_bos_prefix
@@ -177,12 +177,8 @@ class SaltusLM(TemplateLM):
 
     def _windows(self, ids: list[int]) -> Iterator[tuple[list[int], list[int]]]:
         """Disjoint windows that predict each token once, as the harness cuts them."""
-        return map(
-            utils.make_disjoint_window,
-            utils.get_rolling_token_windows(
-                ids, prefix_token=self.prefix_token_id, max_seq_len=self.max_length, context_len=1
-            ),
-        )
+        for context, told in disjoint([self.prefix_token_id], ids, self.max_length) if ids else ():
+            yield list(context), list(told)
 
     def _likely(self, context: Ids, told: Ids) -> Request:
         """The last `max_length` + 1 tokens, of which the last is not read."""

@@ -171,7 +171,7 @@ class Answer:
     greedy: bool | None = None
     """Every token was the most likely one."""
     trace: str | None = None
-    """Reasoning apart from the final answer, where a model keeps them apart."""
+    """Reasoning apart from the answer, where kept apart; how many windows a too long text was scored in."""
     finish: str | None = None
     """"stop", "length", "eos"; None for log-likelihoods."""
     observed: str | None = None

@@ -158,8 +158,13 @@ class Encoder:
             self.doubled += self.bos is not None and ids[:2] == [self.bos, self.bos]
             return tuple(ids)
         self.empty += 1
+        return self.nothing
+
+    @property
+    def nothing(self) -> tuple[int, ...]:
+        """What an empty prompt becomes."""
         first = self._instead_of_nothing()
-        return () if first is None else (first,)
+        return self.prefix or (() if first is None else (first,))
 
     def _instead_of_nothing(self) -> int | None:
         return self.bos if self.bos is not None else self.eos

@@ -2,8 +2,9 @@
 
 Opening reads the tokenizer and hashes the files; the weights are read on the first question. What shapes an
 answer is explicit and part of the identity: weights, tokenizer, BOS and template policy, dtype. Nothing is ever
-truncated: a prompt that does not fit the window is answered with an error that says so. Limits: decoder-only
-text models; one device; edits of the network are refused by name until an adapter of `network/` opens them.
+truncated: a prompt that does not fit the window is answered with an error that says so, and a text without a prompt is
+scored in several windows (`windows`). Limits: decoder-only text models; one device; edits of the network are refused
+by name until an adapter of `network/` opens them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from saltus.models.base import ModelError, answer_key
 from saltus.models.encoding import Encoder
 from saltus.models.loading import device, read_weights
 from saltus.models.weights import Checkpoint
+from saltus.models.windows import Cut, disjoint
 from saltus.records import Answer, AskPolicy, ModelRef, Request
 
 T = TypeVar("T")
@@ -63,20 +65,21 @@ class TransformersModel:
         return self.encoder.encode(request)
 
     def loglikelihood(self, requests: Sequence[Request]) -> Iterator[Answer]:
-        """Per token of each continuation: log-probability in nats, rank, and whether all were the most likely."""
-        from saltus.models.rows import Row
+        """Per token of each continuation: log-probability in nats, rank, and whether all were the most likely.
 
-        asked, rows = list(requests), []
+        A text without a prompt that is longer than the window is scored in several; `trace` says in how many.
+        """
+        asked, cut = list(requests), Cut()
         for i, request in enumerate(asked):
             why = self._unaskable(request)
             if why:
                 yield Answer(key=answer_key(self.identity, request), error=why)
             else:
-                rows.append(Row(i, request.prompt_ids or (), request.continuation_ids or ()))
-        if not rows:
+                cut.add(i, self._windows(request))
+        if not cut.rows:
             return
-        for scored in self._guarded(self.engine.score(rows)):
-            request = asked[scored.index]
+        for place, windows, scored in cut.together(self._guarded(self.engine.score(cut.rows))):
+            request = asked[place]
             key = answer_key(self.identity, request)
             if not all(map(math.isfinite, scored.logprobs)):
                 yield Answer(key=key, error=_NAN, seconds=scored.seconds)
@@ -84,6 +87,7 @@ class TransformersModel:
             yield Answer(
                 key=key, token_ids=request.continuation_ids or (), token_logprobs=scored.logprobs,
                 token_ranks=scored.ranks, greedy=not any(scored.ranks),
+                trace=f"{windows} windows" if windows > 1 else None,
                 tokens_in=len(request.prompt_ids or ()) + len(scored.logprobs),
                 seconds=scored.seconds,
             )  # fmt: skip
@@ -210,11 +214,24 @@ class TransformersModel:
             return "the continuation has no tokens"
         prompt = len(request.prompt_ids)
         room = prompt + (asked - 1 if request.kind == "loglikelihood" else 1)
-        if self.window and room > self.window:
+        if self.window and room > self.window and not self._rolls(request):
             said = f" and its continuation of {asked}" if asked else ""
             window = f"the window of {self.window} tokens"
             return f"the prompt of {prompt} tokens{said} exceeds {window}; nothing is truncated"
         return None
+
+    def _rolls(self, request: Request) -> bool:
+        """Whether it asks for a text from its beginning: nothing of the prompt is lost by cutting the text."""
+        prompt = request.prompt_ids or ()
+        scores = request.kind == "loglikelihood" and not request.messages
+        return scores and prompt == self.encoder.nothing and len(prompt) <= (self.window or 0)
+
+    def _windows(self, request: Request) -> list[tuple[Sequence[int], Sequence[int]]]:
+        """The request in as many windows as it needs, one for all but long texts without a prompt."""
+        prompt, told = request.prompt_ids or (), request.continuation_ids or ()
+        if self.window is None or len(prompt) + len(told) - 1 <= self.window:
+            return [(prompt, told)]
+        return list(disjoint(prompt, told, self.window))
 
     def _refuse_what_cannot_be_asked(self) -> None:
         if self.checkpoint.config.get("is_encoder_decoder"):
