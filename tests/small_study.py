@@ -106,3 +106,19 @@ class Sampled(ToyTask):
 
     def ask(self, item: Item) -> Generator[Request, Answer, None]:
         yield Request(kind="generate", prompt=item.question, settings=Settings(temperature=1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several(ToyTask):
+    """Asks for several samples of one prompt itself, the first without a seed of its own."""
+
+    name: str = "several"
+    format: str = "generate"
+    samples: int = 3
+
+    def ask(self, item: Item) -> Generator[Request, Answer, None]:
+        for sample in range(self.samples):
+            yield Request(
+                kind="generate", prompt=item.question, settings=Settings(temperature=1.0),
+                seed=sample or None,
+            )  # fmt: skip

@@ -18,7 +18,7 @@ from saltus.run import Interrupted, Progress, RunSettings, run
 from saltus.store import Store
 from saltus.store.writer import CommitPolicy
 from saltus.testing import ToyTask, asked, forget
-from small_study import Dialogue, Sampled, Shout, SmallStudy
+from small_study import Dialogue, Sampled, Several, Shout, SmallStudy
 
 
 @pytest.fixture
@@ -110,6 +110,14 @@ def test_samples_depend_on_study_seed_item_and_repeat_alone(store: Store, tmp_pa
     run(study, other)
     assert set(store.answers().collect()["key"]) == set(other.answers().collect()["key"])
     assert run(replace(study, seed=18), other).asked == 12
+
+
+def test_samples_that_a_task_asks_for_itself_differ_in_every_repeat(store: Store) -> None:
+    study = SmallStudy((Several(),), limit=4, points=1, repeats=3)
+    assert run(study, store).asked == 4 * 3 * 3
+    keys = store.asks().collect()["keys"].to_list()
+    assert all(len(set(some)) == 3 for some in keys)
+    assert len({key for some in keys for key in some}) == 4 * 3 * 3
 
 
 def test_failed_answers_are_stored_named_and_retried(store: Store) -> None:

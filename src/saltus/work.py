@@ -142,12 +142,17 @@ class Work:
         return item
 
     def seeded(self, request: Request, item: Item, repeat: int) -> Request:
-        """Sampled generation gets its seed; everything else needs none, and repeats share an answer."""
+        """Sampled generation gets its seed; everything else needs none, and repeats share an answer.
+
+        A task that asks for several samples itself tells them apart by seeds of its own, which later repeats mix in.
+        """
         if request.kind != "generate" or request.settings.temperature <= 0:
             return request
-        if request.seed is not None and repeat == 0:
+        if request.seed is None:
+            return replace(request, seed=seed_from(self.seed, item.id, repeat))
+        if repeat == 0:
             return request
-        return replace(request, seed=seed_from(self.seed, item.id, repeat))
+        return replace(request, seed=seed_from(self.seed, item.id, repeat, request.seed))
 
 
 class _NeedAnswer(BaseException):

@@ -2,8 +2,9 @@
 
 A task knows nothing of models, tokenizers or stores. `ask` is a generator: it yields a request, receives the answer,
 and may yield again, so dialogue and adaptive attacks need no second contract. `score` is pure: re-scoring
-never asks a model. An entry point `saltus.tasks` names a callable `make(source, base, **options) -> Task`, where
-`source` is what follows the colon in `jsonl:items.jsonl` (None without one), `base` the folder of the study.
+never asks a model. An entry point `saltus.tasks` names a callable `make(source, base, **options)` that returns a Task,
+or a list of them where a name stands for a group; `source` is what follows the colon in `jsonl:items.jsonl` (None
+without one), `base` the folder of the study.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 Prompts are the harness's byte for byte (chat template off), worked examples drawn by its sampler with its seed; see
 `lm_eval_docs.py`. Its log-likelihoods, its evaluator and its averages are not used. A group or tag is all its tasks.
-`shots: [5]` shows the worked examples that `num_fewshot: 5` shows. Known limits: a metric of the task's own judges
-the document as it stands in the data set; several samples per item (`repeats` in the YAML) want a study with
-`repeats: 1`, since a study's further repeats give all samples of an item one seed.
+`shots: [5]` shows the worked examples that `num_fewshot: 5` shows. Known limit: a metric of the task's own judges
+the document as it stands in the data set.
 """
 
 from __future__ import annotations
