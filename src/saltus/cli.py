@@ -252,7 +252,7 @@ def export(
         bool, typer.Option("--items", help="One row per item instead of per number.")
     ] = False,
     form: Annotated[
-        str | None, typer.Option("--as", help="every-eval-ever: records of its schema 0.3.0.")
+        str | None, typer.Option("--as", help="every-eval-ever, inspect or inspect-json.")
     ] = None,
     by: Annotated[str, typer.Option("--by", help="Who publishes the records.")] = "unknown",
     developer: Annotated[str, typer.Option("--developer", help="Who made the models.")] = "unknown",
