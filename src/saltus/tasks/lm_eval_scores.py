@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from saltus.metrics import lookup
@@ -30,6 +30,8 @@ class Scorer:
 
     source: Source
     samples: int = 1
+    _latest: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """The document scored last: data sets decode it anew whenever it is looked at, and it is needed four times."""
 
     @property
     def filters(self) -> list[str]:
@@ -52,7 +54,8 @@ class Scorer:
         """Answers in the order asked; the first score is the primary one."""
         kind = self.source.task.OUTPUT_TYPE
         if kind == "generate_until":
-            return self._generated(item, answers)
+            with quiet():
+                return self._generated(item, answers)
         if kind == "loglikelihood_rolling":
             return (self._rolling(item, answers),)
         return self._likely(item, answers)
@@ -76,14 +79,17 @@ class Scorer:
         if self.source.task.config.process_results is None or not self._same_gold(item):
             return ours
         results = [(math.fsum(a.token_logprobs), a.greedy) for a in answers]
-        return _merged(ours, self._own(item, results))
+        with quiet():
+            return _merged(ours, self._own(item, results))
 
     def _rolling(self, item: Item, answers: Sequence[Answer]) -> Score:
         found = target_scores(answers)[0]
         if found.soft is None:
             return replace(missing((ROLLING,), found.why_no_soft or "")[0])
         total = math.fsum(answers[0].token_logprobs)
-        given = self._results(item, [total]).get("bits_per_byte")
+        with quiet():
+            theirs = self.source.task.process_results(self._doc(item), [total])
+        given = theirs.get("bits_per_byte")
         size = given[1] if isinstance(given, tuple) else len(str(item.target).encode())
         names = ("token_logprob", "gold_logprob", "token_acc")
         detail = {"token_logprob": found.soft} | {
@@ -137,26 +143,27 @@ class Scorer:
         task = self.source.task
         metadata = (task.task_name, item.meta["doc_id"], len(texts))
         one = Instance("generate_until", self._doc(item), (), 0, metadata=metadata, resps=texts)
-        with quiet():
-            for pipeline in task._filters:
-                pipeline.apply([one])
+        for pipeline in task._filters:
+            pipeline.apply([one])
         return dict(one.filtered_resps)
 
     def _own(self, item: Item, results: list[Any]) -> dict[str, float]:
         """The task's own metrics that are numbers of one document."""
-        found = self._results(item, results)
+        found = self.source.task.process_results(self._doc(item), results)
         return {
             k: float(v)
             for k, v in found.items()
             if isinstance(v, int | float) or hasattr(v, "dtype")
         }
 
-    def _results(self, item: Item, results: list[Any]) -> Mapping[str, Any]:
-        with quiet():
-            return self.source.task.process_results(self._doc(item), results)  # type: ignore[no-any-return]
-
     def _doc(self, item: Item) -> Mapping[str, Any]:
-        return self.source.docs[int(item.meta["doc_id"])]
+        place = int(item.meta["doc_id"])
+        doc = self._latest.get(place)
+        if doc is None:
+            doc = self.source.docs[place]
+            self._latest.clear()
+            self._latest[place] = doc
+        return doc
 
     def _same_gold(self, item: Item) -> bool:
         """Whether the right answer is still the document's: the task's own metric knows no other."""
