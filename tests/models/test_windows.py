@@ -43,7 +43,11 @@ def test_parts_come_together_in_order_whichever_comes_first() -> None:
     cut = Cut()
     cut.add(5, [((1,), (2, 3)), ((3,), (4,))])
     cut.add(6, [((1,), (9,))])
-    scored = [Scored(1, (-3.0,), (3,), 0.5), Scored(2, (-9.0,), (9,), 1.0), Scored(0, (-1.0, -2.0), (1, 2), 0.25)]  # fmt: skip
+    scored = [
+        Scored(1, (-3.0,), (3,), 0.5),
+        Scored(2, (-9.0,), (9,), 1.0),
+        Scored(0, (-1.0, -2.0), (1, 2), 0.25),
+    ]
     alone, whole = cut.together(iter(scored))
     assert alone == (6, 1, scored[1])
     assert whole == (5, 2, Scored(0, (-1.0, -2.0, -3.0), (1, 2, 3), 0.75))
