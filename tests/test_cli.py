@@ -188,7 +188,7 @@ def test_shards_share_one_store(saltus: Run) -> None:
         (("run", "nothing.yaml"), "no such file"),
         (("run", "scripted:leap"), "at least one task"),
         (("run", "script:leap", "--task", "addition"), "did you mean `scripted`"),
-        (("run", "study.yaml", "--task", "copying"), "go with a model source"),
+        (("run", "study.yaml", "--task", "copying"), "goes with a model source"),
         (("run", "study.yaml", "--shard", "3"), "wanted: i/n"),
         (("run", "study.yaml", "--shard", "3/2"), "no shard 3/2"),
         (("run", "study.yaml", "--locate", "--shard", "1/2"), "one process"),

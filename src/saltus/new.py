@@ -62,11 +62,18 @@ def document_for(
     task, a document is given tasks as well, or the file that would be written belongs to the user.
     """
     if Path(source).suffix in (".yaml", ".yml"):
-        if tasks or limit is not None or include:
+        given = {
+            ("--task", "`tasks:`"): bool(tasks),
+            ("--limit", "`limit:`"): limit is not None,
+            ("--include-path", "`- lm_eval:NAME: {include_path: DIR}`"): bool(include),
+        }
+        if said := [names for names, there in given.items() if there]:
+            options, keys = (" and ".join(names) for names in zip(*said, strict=True))
+            goes = "goes" if len(said) == 1 else "go"
             raise UserError(
-                "--task, --limit and --include-path go with a model source, not with a study document",
+                f"{options} {goes} with a model source, not with a study document",
                 where=source,
-                do=f"write them into {source}: `tasks:`, `limit:`, `- lm_eval:NAME: {{include_path: DIR}}`",
+                do=f"write {keys} into {source}",
             )
         return Path(source)
     scheme = source.partition(":")[0]
