@@ -282,6 +282,7 @@ def test_a_private_cluster_is_this_machines_alone_and_goes_with_the_run(
 ) -> None:
     name = uuid.uuid4().hex
     monkeypatch.setenv(MARK, name)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     what, store = study(tmp_path), Store(tmp_path / "s.saltus")
     checked: list[bool] = []
 
@@ -290,7 +291,7 @@ def test_a_private_cluster_is_this_machines_alone_and_goes_with_the_run(
             assert_only_loopback(name)
             checked.append(True)
 
-    report = run(what, store, executor=Ray(workers=2, threads=1), progress=tell)
+    report = run(what, store, executor=Ray("local", workers=2), progress=tell)
     assert (report.asked, checked) == (960, [True])
     assert_same(store, whole(tmp_path, what), what)
     assert_gone(name)

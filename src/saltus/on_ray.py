@@ -39,11 +39,11 @@ MOST_STOPPING = 60.0
 class Ray:
     """Where and with how many workers; made for one run at a time.
 
-    address: `HOST:PORT` of a cluster, `auto` for the one started on this machine, None for RAY_ADDRESS or else a
-    private cluster. workers: default one per card, or where there is none one per machine. threads: processors per
-    worker; default an equal part of the smallest machine. gpus: cards per worker, where there are any. retries: how
-    often a share is given to another worker after one died. Raises MissingExtra without ray, UserError for options
-    that cannot be.
+    address: `HOST:PORT` of a cluster, `auto` for the one this machine belongs to, `local` for a private one, None for
+    RAY_ADDRESS or else a private one. workers: default one per card, or where there is none one per machine. threads:
+    processors per worker; default an equal part of the smallest machine. gpus: cards per worker, where there are
+    any. retries: how often a share is given to another worker after one died. Raises MissingExtra without ray,
+    UserError for options that cannot be.
     """
 
     address: str | None = None
@@ -87,7 +87,8 @@ class Ray:
                 cluster.close()
 
     def _address(self) -> str | None:
-        return self.address or os.environ.get("RAY_ADDRESS") or None
+        named = self.address or os.environ.get("RAY_ADDRESS") or "local"
+        return None if named == "local" else named
 
     def _connected(self) -> Cluster:
         if self._cluster is None:

@@ -45,8 +45,10 @@ def run(
     settings, executor = settings or RunSettings(), executor or here()
     began = time.monotonic()
     models = resolve(study)
-    shares = list(executor.shares(len(models)))
     work = work_of(study, keep=settings.window if len(models) > 1 else 0)
+    for task in (task for _, tasks in models for task in tasks):
+        work.items(task)  # what is wrong with them is said before any worker starts
+    shares = list(executor.shares(len(models)))
     counts = [work.count(t, s.part, s.parts) for s in shares for t in models[s.model][1]]
     names = [model_name(ref) for ref, _ in models]
     clock = Clock(progress, settings.tell_every, sum(counts), len(shares), names)
