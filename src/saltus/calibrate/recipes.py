@@ -190,7 +190,7 @@ def leap(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft 
         return replace(draft, word="transition")
     kind = "single run" if setting.seeds == 1 else "seeds"
     kind += "" if setting.soft is not None else ", no soft twin"
-    return replace(draft, kind=kind + (" on a trend" if "trend" in draft.kind else ""))
+    return replace(draft, kind=kind + (f" {draft.kind}" if "trend" in draft.kind else ""))
 
 
 def split(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft | None:
@@ -221,20 +221,28 @@ def leap_draft(
     if middle is None:
         middle = setting.x[0] + rng.uniform(0.2, 0.85) * setting.range
     places = middle + rng.normal(0.0, 0.06 * limit, setting.seeds)
-    trend = rng.uniform(0.05, 0.2) if rng.random() < 0.35 else 0.0
+    lot = rng.random()
+    trend = rng.uniform(0.05, 0.2) if lot < 0.3 else rng.uniform(0.1, 0.3) if lot < 0.5 else 0.0
     leaps = np.stack([shapes.at(shape, canvas.xs, place, wide) for place in places])
     leaps[: setting.seeds - leapers] = 0.0
-    hard = (1 - trend) * leaps + trend * canvas.ts
+    drift = np.tile(canvas.ts, (setting.seeds, 1))
+    if lot >= 0.3:  # what was acquired goes on growing
+        end = setting.x[-1]
+        room = np.maximum(end - places, 0.1 * limit)[:, None]
+        drift = np.clip((canvas.xs - places[:, None]) / room, 0.0, 1.0) * (leaps[:, -1:] > 0)
+    hard = (1 - trend) * leaps + trend * drift
     soft = twin = None
     if setting.soft is not None:
         twin = np.stack([_twin_leap(rng, canvas, place, wide, limit) for place in places])
         twin[: setting.seeds - leapers] = 0.0
         share = rng.uniform(0.0, 0.2)
-        soft = (1 - share) * twin + share * canvas.ts ** rng.uniform(0.5, 1.5)
+        climb = canvas.ts ** rng.uniform(0.5, 1.5) if lot < 0.3 or trend == 0.0 else drift
+        soft = (1 - share) * twin + share * climb
     if leapers == setting.seeds and trend == 0.0 and rng.random() < 0.08:
         hard = _mild_decline(rng, canvas, hard)
+    kind = "plain" if not trend else "on a trend" if lot < 0.3 else "and a climbing trend"
     draft = Draft(
-        word="sharp", kind="on a trend" if trend else "plain", family=family, setting=setting, hard=hard,
+        word="sharp", kind=kind, family=family, setting=setting, hard=hard,
         soft=soft, leap=leaps[-1], soft_leap=None if twin is None else twin[-1],
         onset=float(places[setting.seeds - leapers :].mean()), leapt=leapers,
     )  # fmt: skip
