@@ -7,9 +7,9 @@ and score every second item with the engine called directly, no runner, no store
 split the model; shards: two processes of `saltus run --shard`. Each round takes them in turn, bare first and last, so
 that a machine that slows down is seen.
 
-Two ratios of items per second. `whole`: from the command to the last answer stored, loading included on both sides;
-starting Ray's private cluster (some seconds, once per run) is excluded and printed apart, the start of its workers and
-of a shard's command line is not. `asking`: from the first question put to the model to its last answer, the slower of
+Two ratios of items per second. `whole`: from the command to the last answer stored, loading included on both sides.
+Starting Ray's private cluster (some seconds, once per run) is excluded and printed apart; it starts the interpreters of
+the workers too, but what they import and load is in. A shard's command line counts from its start. `asking`: from the first question put to the model to its last answer, the slower of
 the two processes on either side; this is what a long run tends to. A third, `cpu`, is items per second of processors,
 Ray's own processes included: what is left to compare on a busy machine. Without FOLDER a random network of 14 million
 parameters is made. The bar, 0.9, is on `whole` with the default items, whichever of Ray and shards is better; needs an
