@@ -9,11 +9,11 @@ that a machine that slows down is seen.
 
 Two ratios of items per second. `whole`: from the command to the last answer stored, loading included on both sides.
 Starting Ray's private cluster (some seconds, once per run) is excluded and printed apart; it starts the interpreters of
-the workers too, but what they import and load is in. A shard's command line counts from its start. `asking`: from the first question put to the model to its last answer, the slower of
-the two processes on either side; this is what a long run tends to. A third, `cpu`, is items per second of processors,
-Ray's own processes included: what is left to compare on a busy machine. Without FOLDER a random network of 14 million
-parameters is made. The bar, 0.9, is on `whole` with the default items, whichever of Ray and shards is better; needs an
-otherwise idle machine.
+the workers too, but what they import and load is in. A shard's command line counts from its start. `asking`: from
+the first question put to the model to its last answer, the slower of the two processes on either side; this is what
+a long run tends to. A third, `cpu`, is items per second of processors, Ray's own processes included: what is left to
+compare on a busy machine. Without FOLDER a random network of 14 million parameters is made. The bar, 0.9, is on
+`whole` with the default items, whichever of Ray and shards is better; it needs an otherwise idle machine.
 """
 
 from __future__ import annotations
