@@ -123,7 +123,7 @@ def write_findings(findings: Iterable[Finding], path: Path | str) -> Path:
 def dump_finding(finding: Finding) -> str:
     """One line of JSON, fields in the order of the record. Raises ValueError for NaN and infinity."""
     return json.dumps(
-        _plain(finding), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_number
+        finding, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
     )
 
 
@@ -208,21 +208,19 @@ def _unknown(data: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Records as objects, all fields kept, null included."""
+    """What JSON does not know, one level down: a record as an object (null included), a numpy number, a mapping."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {name: getattr(value, name) for name in _names(type(value))}
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value
-
-
-def _number(value: Any) -> Any:
-    """A numpy number or array as plain JSON."""
+        return dict(value)
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+@cache
+def _names(record: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(record))
 
 
 _TEXT = (
