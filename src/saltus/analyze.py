@@ -24,6 +24,7 @@ from saltus.hashing import content_hash, seed_from
 from saltus.judge import judge
 from saltus.records import Analysis
 from saltus.report.context import ReportContext
+from saltus.results.account import refuse_no_curve
 from saltus.results.reading import Reading, read
 from saltus.results.table import AXES
 from saltus.running import load_with_store, open_store
@@ -103,6 +104,9 @@ def analyze_results(sources: Sequence[str | Path], choices: Choices | None = Non
     choices, analysis = choices or Choices(), Analysis()
     reading = read(sources, rename=choices.rename)
     assembled = assemble(reading.table, **choices.arguments())
+    if not len(assembled.batch):
+        paths = [i.path for i in reading.inputs]
+        refuse_no_curve(paths, reading.table.height, assembled.left_out, list(reading.notes))
     study_id = content_hash([reading.account()["inputs"], choices])
     findings = _judged(assembled, analysis, study_id)
     context = provenance.of_results(reading, assembled, findings)

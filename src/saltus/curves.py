@@ -17,6 +17,7 @@ from saltus.errors import UserError, nearest
 from saltus.metrics import Metric
 from saltus.results.arrays import Cells, build
 from saltus.results.cleaning import collapse, shots_disagree
+from saltus.results.dense import averaged
 from saltus.results.pairing import Curve, Pairing, Primary
 from saltus.results.points import BASE, PLACE, SHARES, as_enums, oriented, points, sliced
 from saltus.results.readings import CURVE, Readings, read_curves
@@ -66,6 +67,9 @@ def assemble(
     rows = _only_scores(_with_rates(rows.with_columns(lies=shots_disagree(rows))), left)
     found, items = points(as_enums(rows, (*BASE, "metric")))
     placed = read_curves(found, axes, _asked(registered))
+    placed.placed, dense = averaged(placed.placed)
+    for curve, said in dense.items():
+        placed.caveats.setdefault(curve, []).append(said)
     left.update(placed.left_out)
     pairing = Pairing(metrics, _roles(found), dict(twin or {}), primary)
     curves = _curves(placed, pairing)

@@ -18,6 +18,7 @@ from saltus.plan import Plan
 from saltus.report.terminal import terminal_table
 from saltus.run import RunReport
 
+MOST_NOTES = 8
 _OUTCOME = {"kept": "green", "refuted": "yellow", "undecided": "dim"}
 
 
@@ -39,6 +40,10 @@ def analysed(result: Analysed, done: RunReport | None = None) -> Iterator[Render
         yield Text(
             f"Rows in no curve: {total:,}, most because: {first}. inputs.json has all.", "dim"
         )
+    notes = result.inputs.get("notes", ()) if result.context.inputs else ()
+    yield from (Text(f"Note: {note}", "dim") for note in notes[:MOST_NOTES])
+    if len(notes) > MOST_NOTES:
+        yield Text(f"{len(notes) - MOST_NOTES:,} more notes in inputs.json.", "dim")
     for failure in result.context.failures:
         yield Text(
             f"Failed: {failure.model}, {failure.task}: {failure.reason} ({failure.count:,} times). "
@@ -64,6 +69,7 @@ def as_data(result: Analysed, page: Path, done: RunReport | None = None) -> dict
         ],
         "hypotheses": [asdict(h) for h in result.context.hypotheses],
         "left_out": dict(result.inputs.get("left_out", {})),
+        "notes": list(result.inputs.get("notes", ())),
         "failures": [asdict(f) for f in result.context.failures],
     }  # fmt: skip
 

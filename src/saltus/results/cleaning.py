@@ -10,6 +10,7 @@ import polars as pl
 
 from saltus.errors import UserError
 from saltus.metrics import Metric, base_name, lookup
+from saltus.results.account import Place, left_out, refuse_floors
 from saltus.results.chance import CHOICE_METRICS, nominal_floor
 from saltus.results.table import AXES, IDENTITY
 from saltus.results.units import family_in, shots_in
@@ -21,35 +22,45 @@ UNNAMED = "unnamed"
 """The series of results that name neither model nor series."""
 
 
-def clean(table: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[str]]:
+def clean(table: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, list[str]]:
     """The table with unusable values set aside, shares in [0, 1], names filled in; and notes on what was changed.
 
-    Raises UserError for mixed scales.
+    Raises UserError for mixed scales and for floors that contradict each other.
     """
-    notes: list[str] = []
-    table = _names(table)
-    known = pl.col("stderr").is_finite() & (pl.col("stderr") >= 0)
-    table = table.with_columns(stderr=pl.when(known).then("stderr"))
-    for axis in AXES:
-        fits = pl.col(axis).is_finite() & ((pl.col(axis) >= 0) | pl.lit(axis in ("loss", "date")))
-        lost = table.filter(pl.col(axis).is_not_nan() & ~fits).height
-        table = table.with_columns(pl.when(fits).then(axis).alias(axis))
-        if lost:
-            notes.append(
-                f"{where}: {lost} values of `{axis}` are negative or infinite and count as unknown"
-            )
+    where = place.where
+    table = before = _names(table)
+    table, notes = _unusable_as_unknown(table, place)
     table = _set_aside(table, pl.col("value").is_null(), "no value")
     table = _set_aside(table, pl.col("value").is_nan(), "value is NaN")
     table = _set_aside(table, pl.col("value").is_infinite(), "value is infinite")
     table = _set_aside(table, pl.col("n_items") <= 0, "no items behind it")
     for name in table["metric"].unique(maintain_order=True).drop_nulls().to_list():
-        table, said = _one_metric(table, name, where)
+        table, said = _one_metric(table, name, place)
         notes += said
     table, said = _known_chance(table, where)
     notes += said
     table = _set_aside(
         table, pl.col("task").is_null() | pl.col("metric").is_null(), "no task or no metric"
     )
+    names = table["metric"].unique().drop_nulls().to_list()
+    refuse_floors(table, {name: metric_of(table, name) for name in names}, place)
+    return table, left_out(before, table, place) + notes
+
+
+def _unusable_as_unknown(table: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, list[str]]:
+    """Negative and infinite places and errors become unknown, and the notes say which."""
+    notes = []
+    for column in ("stderr", *AXES):
+        cell = pl.col(column)
+        fits = cell.is_finite() & ((cell >= 0) | pl.lit(column in ("loss", "date")))
+        lost = table.select((cell.is_not_nan() & ~fits).fill_null(False)).to_series()
+        if lost.any():
+            count = int(lost.sum())
+            notes.append(
+                f"{place.of(column, int(lost.arg_max() or 0))}: negative or infinite in {count} "
+                f"{'row, which counts' if count == 1 else 'rows, which count'} as unknown"
+            )
+        table = table.with_columns(pl.when(fits).then(column).alias(column))
     return table, notes
 
 
@@ -119,8 +130,8 @@ def _set_aside(table: pl.DataFrame, bad: pl.Expr, why: str) -> pl.DataFrame:
     )
 
 
-def _one_metric(table: pl.DataFrame, name: str, where: str) -> tuple[pl.DataFrame, list[str]]:
-    metric = metric_of(table, name)
+def _one_metric(table: pl.DataFrame, name: str, place: Place) -> tuple[pl.DataFrame, list[str]]:
+    metric, where = metric_of(table, name), place.where
     mine = pl.col("metric") == name
     rows = table.with_row_index("_row").filter(mine & pl.col("value").is_not_null())
     if metric.guessed and rows.height:
@@ -129,7 +140,7 @@ def _one_metric(table: pl.DataFrame, name: str, where: str) -> tuple[pl.DataFram
         ]
     notes = []
     if metric.high == 1.0 and rows.height and float(rows["value"].max()) > 1.0 + SLACK:  # type: ignore[arg-type]
-        percent = _is_percent(rows, metric, where)
+        percent = _is_percent(rows, metric, place)
         if percent:
             table = table.with_columns(
                 value=pl.when(mine).then(pl.col("value") / 100).otherwise("value"),
@@ -182,7 +193,7 @@ def _percent_floors(table: pl.DataFrame, mine: pl.Expr) -> pl.DataFrame:
     )
 
 
-def _is_percent(rows: pl.DataFrame, metric: Metric, where: str) -> bool:
+def _is_percent(rows: pl.DataFrame, metric: Metric, place: Place) -> bool:
     """Whether the whole column is in per cent. False when values leave 0–100 too; raises where scales are mixed.
 
     A value in (0, 1] among larger ones is a small percentage if it is a whole number of items as one, a
@@ -203,7 +214,8 @@ def _is_percent(rows: pl.DataFrame, metric: Metric, where: str) -> bool:
     raise UserError(
         f"`{metric.name}` mixes shares and per cent: {foreign.height} values up to 1 beside {big.height} above;"
         f" task `{task}` has {value:g}",
-        where=f"{where}, column `value`, row {row + 1}",
+        where=place.of("value", row),
         wanted=f"one scale for all of `{metric.name}`: 0 to 1, or 0 to 100",
-        do="bring the rows to one scale, or give the per-cent rows in a file of their own",
+        do="bring the rows to one scale, or give the per-cent rows in a file of their own; where less than 1 % is "
+        "meant, say in `n_items` how many items it is a share of",
     )

@@ -17,6 +17,7 @@ import polars as pl
 from saltus.errors import UserError
 from saltus.hashing import file_hash
 from saltus.results import every_eval_ever, helm, inspect_log, lighteval, lm_eval
+from saltus.results.account import Place, unread_columns
 from saltus.results.cleaning import clean, collapse
 from saltus.results.formats import Form, detect
 from saltus.results.published import Read
@@ -124,8 +125,8 @@ def read(paths: Sequence[str | Path], *, rename: Mapping[str, str] | None = None
             do="give the folder or files that hold results",
         )
     whole, repeated = collapse(pl.concat(tables, how="diagonal_relaxed"))
-    require_axis(whole, ", ".join(map(str, paths)))
     notes = [n for i in inputs for n in i.notes]
+    require_axis(whole, ", ".join(map(str, paths)), notes)
     if repeated:
         notes.append(f"{repeated} rows repeat another row exactly and count once")
     return Reading(table=whole, inputs=tuple(inputs), notes=tuple(notes))
@@ -142,7 +143,9 @@ def _tidy(
 ) -> tuple[pl.DataFrame, Input]:
     where = str(path)
     table, mapping = normalise(frame, where, rename)
-    table, said = clean(table.with_columns(source=pl.col("source").fill_null(where)), where)
+    place = Place(where, called={canonical: found for found, canonical in mapping.items()})
+    table, said = clean(table.with_columns(source=pl.col("source").fill_null(where)), place)
+    said += unread_columns(frame.columns, mapping, place)
     return table, Input(
         path=where, sha256=file_hash(path), format=form.value, rows=table.height, mapping=mapping,
         left_out=_left_out(table), notes=tuple(said),
@@ -176,7 +179,7 @@ def _published(files: Sequence[Path], form: Form) -> tuple[pl.DataFrame, list[In
             wanted="scores of items or tasks",
             do="; ".join(n for _, _, notes in read_files.values() for n in notes) or "leave it out",
         )
-    table, said = clean(table, where)
+    table, said = clean(table, Place(where, rows=False))
     found = {rows["source"][0]: rows for rows in table.partition_by("source", maintain_order=True)}
     inputs = []
     companion, _ = _COMPANIONS.get(form, (form, None))

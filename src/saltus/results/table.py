@@ -7,8 +7,9 @@ null and `why_missing` says why. Columns that are not in the schema are kept, gu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import polars as pl
@@ -155,7 +156,7 @@ def normalise(
     chosen = frame.select(
         [pl.col(f).alias(c) for f, c in mapping.items()] + [pl.col(e) for e in extra]
     )
-    casted = [_cast(chosen, COLUMNS[c], where) for c in mapping.values()]
+    casted = [_cast(chosen, COLUMNS[c], f"{where}, column `{f}`") for f, c in mapping.items()]
     absent = [
         pl.lit(None, dtype=c.dtype).alias(c.name)
         for c in COLUMNS.values()
@@ -167,14 +168,17 @@ def normalise(
     return table, mapping
 
 
-def require_axis(table: pl.DataFrame, where: str) -> None:
-    """Raises UserError where no row says how large or how far trained its model is."""
+def require_axis(table: pl.DataFrame, where: str, notes: Sequence[str] = ()) -> None:
+    """Raises UserError where no row says how large or how far trained its model is. notes: what was set aside."""
     if table.height and all(table[a].null_count() == table.height for a in AXES):
+        alias = {also: c for c in AXES for also in (c, *COLUMNS[c].also)}
+        near = {c: get_close_matches(c.lower(), alias, n=1) for c in table.columns if c not in COLUMNS}  # fmt: skip
+        hint = next((f"--rename {c}={alias[n[0]]}, or " for c, n in near.items() if n), "")
         raise UserError(
-            "no model has a place on any axis",
+            "; ".join(["no model has a place on any axis", *notes[:2]]),
             where=where,
             wanted="numbers in one of " + ", ".join(AXES),
-            do="add a column, e.g. params or tokens, to the results",
+            do=f"{hint}add a column, e.g. params or tokens, to the results",
         )
 
 
@@ -250,13 +254,14 @@ def _blank_to_null(series: pl.Series) -> pl.Series:
 
 
 def _refuse_first(series: pl.Series, bad: pl.Series, column: Column, where: str) -> None:
+    """where: file and column."""
     if not bad.any():
         return
     row = int(bad.arg_max() or 0)
     raise UserError(
         f"`{series[row]}` is not {'a whole number' if column.dtype == pl.Int64 else 'a number'}"
         f" ({int(bad.sum())} such cells)",
-        where=f"{where}, column `{column.name}`, row {row + 1}",
+        where=f"{where}, row {row + 1}",
         wanted=column.about,
         do="mend the cell, or leave it empty where the number is not known",
     )

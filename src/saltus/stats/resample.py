@@ -48,7 +48,8 @@ def verdict_weights(
             break
         left -= block
         noise = rng.standard_normal((2, block, *m.hard.series.y.shape[1:]))
-        for rows in np.array_split(active, max(1, -(-len(active) * size * block // PIECE))):
+        pieces = -(-len(active) * size * block // PIECE)
+        for rows in np.array_split(active, min(len(active), max(1, pieces))):
             found = _words(curves, m, gates, rows, noise, word, analysis)
             for i, words in zip(rows.tolist(), found, strict=True):
                 counts[i].update(words)
