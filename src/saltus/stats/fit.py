@@ -95,13 +95,21 @@ def _join(parts: list[Fit]) -> Fit:
     return Fit(*(np.concatenate([getattr(f, d.name) for f in parts]) for d in fields(Fit)))
 
 
-def _tables(u: Floats, weight: Floats, ok: Bools, level: int) -> tuple[Tables, Floats, Floats]:
-    """Tables, positions and weights with one row of positions each: seeds at the same positions share their tables."""
-    if same_positions(u, ok).all():
-        at = _longest(u, ok)
-        return tables(at, level), at, weight
-    at = u.reshape(-1, u.shape[2])
-    return tables(at, level), at, weight.reshape(-1, 1, u.shape[2])
+def _tables(
+    u: Floats, weight: Floats, ok: Bools, level: int, *, alike: bool = True
+) -> tuple[Tables, Floats, Floats]:
+    """Tables, positions and weights with one row of positions each.
+
+    One row for all where every curve was measured at the same positions, one per curve where its seeds were.
+    """
+    c, s, p = u.shape
+    if not same_positions(u, ok).all():
+        at = u.reshape(-1, p)
+        return tables(at, level), at, weight.reshape(-1, 1, p)
+    at = _longest(u, ok)
+    if alike and (at == at[0]).all():
+        return tables(at[:1], level), at[:1], weight.reshape(1, c * s, p)
+    return tables(at, level), at, weight
 
 
 def _fit(
@@ -239,17 +247,21 @@ def contest(
     out = []
     g = grid.nodes(grid.COARSE)
     for rows in _pieces(len(y), y.shape[1] * y.shape[2] * len(g)):
-        basis, at, w = _tables(u[rows], weight[rows], ok[rows], grid.COARSE)
+        narrow, broad = bounds.narrow[rows], bounds.broad[rows]
+        alike = np.ptp(narrow) == 0 and np.ptp(broad) == 0
+        basis, at, w = _tables(u[rows], weight[rows], ok[rows], grid.COARSE, alike=alike)
         part = y[rows]
-        b, s, p = part.shape[1:]
-        if len(at) != len(part):
-            part = np.moveaxis(part, 2, 1).reshape(len(at), b, 1, p)
-        narrow, broad = (
-            np.repeat(a[rows], len(at) // len(rows)) for a in (bounds.narrow, bounds.broad)
-        )
+        c, b, s, p = part.shape
+        if len(at) == c * s:  # one row of positions per seed
+            part = np.moveaxis(part, 2, 1).reshape(c * s, b, 1, p)
+            narrow, broad = np.repeat(narrow, s), np.repeat(broad, s)
+        elif len(at) == 1:
+            part = np.moveaxis(part, 1, 0).reshape(1, b, c * s, p)
         best = _duel(solve(basis, at, w, part, bounds.share), g.width, narrow, broad)
-        if len(at) != len(rows):
-            best = [np.moveaxis(a.reshape(len(rows), s, b), 1, 2) for a in best]
+        if len(at) == c * s:
+            best = [np.moveaxis(a.reshape(c, s, b), 1, 2) for a in best]
+        elif len(at) == 1:
+            best = [np.moveaxis(a.reshape(b, c, s), 0, 1) for a in best]
         out.append(best)
     return tuple(_sum(np.concatenate([o[i] for o in out])) for i in range(3))  # type: ignore[return-value]
 
