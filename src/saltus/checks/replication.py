@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from saltus.checks.kit import BuiltIn, Judged, code, number, text, unit_of
+from saltus.checks.kit import BuiltIn, Judged, code, number, p_text, text, unit_of
 from saltus.records import Evidence
+from saltus.stats.dip import dip_test
 
 CODE = code("saltus.checks.replication")
 QUESTION = "Do the seeds of this series do the same?"
@@ -27,8 +28,12 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     spread = float(np.ptp(onset[rose])) if rose.sum() > 1 else None
     if spread is not None:
         why += f"; their onsets lie {text(spread, 2)} {unit_of(j.curves, i)} apart at most"
+    dipped = dip_test(s.final[i])
+    if dipped.value is not None:
+        why += f"; the dip of their last levels is {text(dipped.value)} ({p_text(dipped.p)}), reported only"
     detail = {"leapt": leapt, "two_populations": two, "between_seed_sd": number(s.between[i]),
               "onset_spread": spread,
+              "dip": {"value": dipped.value, "p": dipped.p, "why_null": dipped.why},
               "leapt_by": _leapt_by(j, i), "final": [number(v) for v in s.final[i][: len(rose)]]}  # fmt: skip
     return (
         Evidence(

@@ -132,7 +132,7 @@ def _channel(
     alone = seed_shapes(series, fitted, limit, pooled, analysis)
     foreseen = surprise(series, cell, *noise)
     none = np.empty((len(series.y), 0))
-    forms = compare(series, fitted, noise[0]) if fitted.form_node.shape[1] else Forms(none, none)
+    forms = compare(series, fitted) if fitted.form_node.shape[1] else Forms(none, none)
     return ChannelMeasures(
         series=series, fit=fitted, trend=trended, shape=pooled, seed_shape=alone,
         surprise=foreseen, forms=forms,

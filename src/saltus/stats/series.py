@@ -14,6 +14,8 @@ import numpy as np
 from saltus.stats.batch import Bools, Channel, CurveBatch, Floats
 
 TINY = 1e-12
+LEAST_PAIRED, PAIRED_STEPS = 0.1, 3
+"""Shared items never make noise smaller than this, and fewer steps than this tell nothing of it."""
 PLACES = 64
 """Positions that a range is divided into where a series has more points than that."""
 
@@ -35,6 +37,9 @@ class Series:
     """(C,) the variance comes from item counts or stated errors, not from the scatter itself."""
     source: np.ndarray
     """(C, S, P) index of the point in the batch."""
+    paired: Floats
+    """(C,) variance of differences between neighbours that share items, over what independent errors would make it,
+    within [`LEAST_PAIRED`, 1]; 1 where unknown. What dispersion is expected to be before the scatter is looked at."""
 
     @property
     def weight(self) -> Floats:
@@ -158,9 +163,11 @@ def _series(channel: Channel, u: Floats, used: Bools) -> Series:
     front = np.take_along_axis(ok, order, axis=2)
     y, n = move(channel.value, 0.0), move(channel.n, np.nan)
     var, known = _variance(channel, y, n, move(channel.stderr, np.nan), front)
+    step = None if channel.step_stderr is None else move(channel.step_stderr, np.nan)
     whole = Series(
-        u=move(u, 0.0), y=y, var=np.where(front, var, 1.0), n=n, ok=front, known=known, source=order
-    )
+        u=move(u, 0.0), y=y, var=np.where(front, var, 1.0), n=n, ok=front, known=known,
+        source=order, paired=_paired(step, var, front & known[:, None, None]),
+    )  # fmt: skip
     return merged(whole) if y.shape[2] > PLACES else whole
 
 
@@ -190,7 +197,7 @@ def merged(series: Series) -> Series:
     moved = {k: np.take_along_axis(np.where(ok, v, 0), order, axis=2) for k, v in out.items()}
     return Series(
         u=moved["u"], y=moved["y"], n=moved["n"], var=np.where(front, moved["var"], 1.0), ok=front,
-        known=series.known, source=np.take_along_axis(source, order, axis=2),
+        known=series.known, source=np.take_along_axis(source, order, axis=2), paired=series.paired,
     )  # fmt: skip
 
 
@@ -212,6 +219,19 @@ def _variance(
     fill = np.where(unknown, np.maximum(scatter, TINY), np.nan_to_num(typical))
     var = np.where(np.isfinite(var), var, fill[:, None, None])
     return np.maximum(var, 1e-4 * fill[:, None, None] + TINY**2), ~unknown
+
+
+def _paired(step: Floats | None, var: Floats, ok: Bools) -> Floats:
+    """(C,) median over steps of the paired variance over the sum of both points' own.
+
+    Steps on which no item changed are left out: at a floor of 0 they say nothing of how items hang together.
+    """
+    if step is None:
+        return np.ones(len(var))
+    there = ok[..., 1:] & ok[..., :-1] & (np.nan_to_num(step[..., 1:]) > 0)
+    ratio = np.where(there, step[..., 1:] ** 2 / (var[..., 1:] + var[..., :-1]), np.nan)
+    told = there.sum(axis=(1, 2)) >= PAIRED_STEPS
+    return np.where(told, np.clip(np.nan_to_num(_nanmedian(ratio)), LEAST_PAIRED, 1.0), 1.0)
 
 
 def _nanmedian(a: Floats) -> Floats:

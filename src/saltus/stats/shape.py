@@ -86,6 +86,7 @@ def split(series: Series) -> Series:
     return Series(
         u=move(series.u), y=move(series.y), var=move(series.var), n=move(series.n),
         ok=move(series.ok), known=np.repeat(series.known, s), source=move(series.source),
+        paired=np.repeat(series.paired, s),
     )  # fmt: skip
 
 
@@ -95,13 +96,18 @@ def fit_series(series: Series, limit: Limits, analysis: Analysis) -> Fit:
 
 
 def dispersion_of(series: Series, fitted: Fit) -> tuple[Floats, Floats]:
-    """(C,) noise variance in units of the working variance, misfit included, and its degrees of freedom."""
+    """(C,) noise variance in units of the working variance, misfit included, and its degrees of freedom.
+
+    Before any misfit it is expected to be 1, or less where neighbouring points share items (`Series.paired`).
+    """
     c, s, _ = series.y.shape
     used = series.count > 5
     rss = np.where(used, fitted.rss.reshape(c, s), 0).sum(axis=1)
     freedom = np.where(used, series.count - 5, 0).sum(axis=1).astype(float)
     prior = 2.0
-    value = np.maximum((prior + rss) / (prior + freedom), np.where(series.known, 0.1, 0.02))
+    value = np.maximum(
+        (prior * series.paired + rss) / (prior + freedom), np.where(series.known, 0.1, 0.02)
+    )
     return value, prior + freedom
 
 

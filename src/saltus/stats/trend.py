@@ -81,11 +81,12 @@ def trend(series: Series) -> Trend:
 
 
 def noise_scale(series: Series) -> Floats:
-    """(C,) dispersion from second differences, drawn towards 1 where item counts or errors are known."""
+    """(C,) dispersion from second differences; where item counts or errors are known, drawn towards 1, or towards what
+    paired items say (`Series.paired`)."""
     local = local_variance(series.y, series.var, series.ok, series.u)
     freedom = np.maximum(0.4 * (series.count - 2).clip(0).sum(axis=1), 0)
     prior = np.where(series.known, 2.0, 0.0)
-    mixed = (prior + freedom * local) / np.maximum(prior + freedom, 1e-9)
+    mixed = (prior * series.paired + freedom * local) / np.maximum(prior + freedom, 1e-9)
     return np.where(series.known, np.maximum(mixed, 0.1), np.maximum(mixed, 1e-3))
 
 
@@ -109,6 +110,7 @@ def null_table(points: int, seeds: int, known: bool) -> tuple[Floats, Floats]:
         u=np.broadcast_to(np.linspace(0, 1, points), shape), y=rng.standard_normal(shape),
         var=np.ones(shape), n=np.full(shape, np.nan), ok=np.ones(shape, dtype=bool),
         known=np.full(NULL_DRAWS, known), source=np.zeros(shape, dtype=int),
+        paired=np.ones(NULL_DRAWS),
     )  # fmt: skip
     up, down = _largest(flat, noise_scale(flat))
     return np.sort(up[0]), np.sort(down[0])
