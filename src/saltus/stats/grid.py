@@ -20,9 +20,9 @@ from saltus.stats.batch import Floats
 
 LOGISTIC, GOMPERTZ, MIRRORED, RAMP = range(4)
 FORMS = ("logistic", "gompertz", "mirrored gompertz", "ramp")
-_LOGISTIC = 2 * np.log(9.0)
-_GOMPERTZ = np.log(np.log(10.0)) - np.log(-np.log(0.9))
-_HALF = -np.log(np.log(2.0))
+_LOGISTIC = float(2 * np.log(9.0))
+_GOMPERTZ = float(np.log(np.log(10.0)) - np.log(-np.log(0.9)))
+_HALF = float(-np.log(np.log(2.0)))
 WIDTH_EDGES = np.array(
     [
         0.0,
@@ -90,20 +90,22 @@ class Nodes:
 def value(form: np.ndarray, z: Floats) -> Floats:
     """Unscaled forms at z = (u − m)/w; `form` broadcasts against z."""
     out = np.empty_like(z)
-    with np.errstate(over="ignore"):
-        for kind in range(4):
-            here = form == kind
-            part = z[here]
-            if kind == LOGISTIC:
-                part = 1 / (1 + np.exp(-_LOGISTIC * part))
-            elif kind == GOMPERTZ:
-                part = np.exp(-np.exp(-(_GOMPERTZ * part + _HALF)))
-            elif kind == MIRRORED:
-                part = 1 - np.exp(-np.exp(_GOMPERTZ * part - _HALF))
-            else:
-                part = np.clip(0.5 + 0.8 * part, 0, 1)
-            out[here] = part
+    for kind in range(4):
+        here = form == kind
+        out[here] = _value_of(kind, z[here])
     return out
+
+
+def _value_of(kind: int, z: np.ndarray) -> np.ndarray:
+    """One unscaled form, in the precision of z."""
+    with np.errstate(over="ignore", under="ignore"):
+        if kind == LOGISTIC:
+            return np.asarray(1 / (1 + np.exp(-_LOGISTIC * z)))
+        if kind == GOMPERTZ:
+            return np.asarray(np.exp(-np.exp(-(_GOMPERTZ * z + _HALF))))
+        if kind == MIRRORED:
+            return np.asarray(-np.expm1(-np.exp(_GOMPERTZ * z - _HALF)))
+        return np.clip(0.5 + 0.8 * z, 0, 1)
 
 
 def inverse(form: np.ndarray, share: Floats) -> Floats:
@@ -173,9 +175,15 @@ def nodes(level: int = FINE) -> Nodes:
 def _table(level: int) -> np.ndarray:
     """(TABLE + 1, G) float32: every node at evenly spaced positions."""
     grid = nodes(level)
-    z = (np.linspace(0, 1, TABLE + 1)[:, None] - grid.m) / grid.w
-    raw = value(np.broadcast_to(grid.form, z.shape), z)
-    return ((raw - grid.low) / grid.rise).astype(np.float32)
+    u = np.linspace(0, 1, TABLE + 1, dtype=np.float32)[:, None]
+    out = np.empty((TABLE + 1, len(grid)), dtype=np.float32)
+    for kind in range(4):
+        here = np.flatnonzero(grid.form == kind)
+        m, w, low, rise = (
+            a[here].astype(np.float32) for a in (grid.m, grid.w, grid.low, grid.rise)
+        )
+        out[:, here] = (_value_of(kind, (u - m) / w) - low) / rise
+    return out
 
 
 def place(u: Floats) -> np.ndarray:
