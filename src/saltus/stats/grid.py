@@ -3,9 +3,9 @@
 A node is a form, a midpoint m and a 10–90 % width w, both as shares of the range; its basis rises from 0 at the
 first point to 1 at the last. With a constant and a drift beside it, each node is a linear model, so a whole
 grid is fitted by matrix products, for all curves, seeds and bootstrap draws at once, with no optimiser. The
-forms cover the usual laws: logistic (with m or w outside the range: exponential take-off and saturation),
-Gompertz (the shape of pᴸ), its mirror image (the shape of pass@K, log(−log) laws), and a ramp (hinge; step as w
-→ 0).
+forms cover the usual laws: logistic (a step as w → 0; with m or w outside the range: exponential take-off and
+saturation), Gompertz (pᴸ, pass rates whose log(−log) is linear), its mirror image (pass@K of a power law), and a ramp
+(hinge). docs/concepts/laws.md has the table.
 Known limit: widths between two nodes are interpolated.
 """
 
