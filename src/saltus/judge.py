@@ -90,7 +90,7 @@ def _guards(
 
 def _emptied(batch: CurveBatch, i: int, mask: Bools, least: int) -> bool:
     """Most points are suspected and too few others are left: whatever the word was, it rested on them."""
-    there = batch.seen[i] & np.isfinite(batch.hard.value[i])
+    there = batch.seen[i] & (np.isfinite(batch.hard.value[i]) | np.isfinite(batch.soft.value[i]))
     left = int((there & ~mask).sum(axis=1).max())
     return left < least and int((there & mask).sum()) * 2 > int(there.sum())
 
