@@ -264,3 +264,10 @@ def test_averaging_dense_curves_keeps_twins_together_and_the_curve_in_its_place(
     assert (a.metric_soft, a.verdict) == (b.metric_soft, b.verdict)
     assert a.onset == pytest.approx(b.onset, rel=0.02)
     assert a.rise.value == pytest.approx(b.rise.value or 0, rel=0.02)
+
+
+def test_the_page_about_wrong_tables_shows_what_is_said(analyze: Analyze) -> None:
+    page = Path(__file__).parent.parent / "docs" / "concepts" / "wrong-tables.md"
+    shown = page.read_text("utf-8").split("$ saltus analyze scores.csv\n")[1].split("```")[0]
+    _, _, err = analyze(table(chance_level=[0.25] * 6 + [0.5] * 4))
+    assert err.replace("r.csv", "scores.csv").strip() == shown.strip()
