@@ -31,9 +31,11 @@ MOST = 0.6
 """Share of what rises in a format that has to rise at the one place."""
 ELSEWHERE = 0.4
 """Share of the tasks in other formats that may leap there too."""
-EVEN = 0.85
+EVEN = 0.9
 """Share of the room over which independent places are taken as even: series are run where something happens, so
 leaps crowd in their middle (`calibrate.families` simulates places over two thirds of the range)."""
+OWN = 0.3
+"""Share of the widest jump that a leap itself takes up of the room."""
 SLACK = 0.2
 """Share of the widest jump by which onset intervals of one place may lie apart: 0.2 decade on a long axis."""
 
@@ -140,7 +142,8 @@ def _bound(
     if len(together) < SKILLS:
         return [], ""
     window = max(float(np.ptp(o.at[together])), float(np.median((o.high - o.low)[together])) / 2)
-    p = chance(len(rises), len(together), window, EVEN * float(np.median(o.room[together])))
+    free = EVEN * float(np.median((o.room - OWN * o.limit)[together]))
+    p = chance(len(rises), len(together), window, free)
     apart = [i for i in inside if (o.rose[i] or o.climbed[i]) and not _meets(i, together, o)]
     elsewhere = len({_skill(keys[i]) for i in apart} - {_skill(keys[i]) for i in together})
     if p >= CHANCE or len(together) < MOST * (len(together) + elsewhere):
