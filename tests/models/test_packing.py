@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from saltus.models import packed, plain, trie
-from saltus.models.head import read_logits
-from saltus.models.packing import LEAST, Engine, Limits, single
+from saltus.models.head import Head, read_logits, vocabulary
+from saltus.models.packing import LEAST, Engine, Limits, furthest, single
 from saltus.models.rows import Row, Scored
 from saltus.models.tiny import ARCHITECTURES, checkpoint
 from saltus.models.transformers_model import read_weights
@@ -68,7 +68,7 @@ def test_packed_scores_are_those_of_single_rows(architecture: str, tiny: Tiny) -
     truth = single(network, rows)
     for tokens in (7, 100, 10_000):
         for cells in (1, 2**14):
-            scored = list(packed.score(network, rows, always(tokens), cells))
+            scored = list(packed.score(network, rows, always(tokens), Head(network, cells)))
             assert worst(truth, scored) < 1e-5
     made = engine(network)
     assert worst(truth, list(made.score(rows))) < 1e-5
@@ -110,17 +110,53 @@ def test_every_distinct_token_is_read_once(tiny: Tiny, read: Any) -> None:
         assert max(seen) <= max(tokens, LEAST)
 
 
+def test_masks_too_large_to_keep_are_made_anew_and_groups_stay_small(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, rows = net(tiny("llama")), bushy()
+    truth, head = single(network, rows), Head(network, 10**6)
+    kept = list(packed.score(network, rows, always(10**6), head))
+    monkeypatch.setattr(packed, "KEPT_CELLS", 0)
+    monkeypatch.setattr(trie, "KEYS", 300)
+    anew = list(packed.score(network, rows, always(10**6), head))
+    assert max(furthest(truth, some).nats for some in (kept, anew)) < 1e-5
+    chunk = trie.first(trie.build(rows), 10**6)
+    groups = chunk.groups(None)
+    assert len(groups) > 3
+    assert all(g.keys.size <= 300 or len(g.keys) == 1 for g in groups)
+
+
 def test_the_last_layer_computes_what_is_asked_and_leaves_no_hook(tiny: Tiny) -> None:
     network, rows = net(tiny("llama")), bushy()
     made, seen = engine(network), []
-    last = network.model.layers[-1].mlp
-    last.gate_proj.register_forward_hook(lambda _, args, __: seen.append(args[0].shape[1]))
+    last = network.model.layers[-1]
+    parts = (last.mlp, last.self_attn.q_proj, last.self_attn.o_proj)
+    last.mlp.gate_proj.register_forward_hook(lambda _, args, __: seen.append(args[0].shape[1]))
     list(made.score(rows))
     nodes = {row.read[: k + 1] for row in rows for k in range(row.length)}
     asked = {row.read[: k + 1] for row in rows for k in range(len(row.prompt) - 1, row.length)}
     assert sum(seen) == len(asked) < len(nodes)
-    assert not last._forward_hooks
-    assert not last._forward_pre_hooks
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
+
+
+def test_the_head_runs_in_equal_blocks_and_gives_the_same_numbers(tiny: Tiny) -> None:
+    network, rows = net(tiny("gemma2")), bushy()
+    asked = {row.read[: k + 1] for row in rows for k in range(len(row.prompt) - 1, row.length)}
+    truth = single(network, rows)
+    for block in (len(asked) - 1, len(asked), 5):
+        seen: list[int] = []
+        handle = network.lm_head.register_forward_hook(
+            lambda _, args, __, seen=seen: seen.append(len(args[0]))
+        )
+        head = Head(network, block * vocabulary(network))
+        hooked = list(packed.score(network, rows, lambda *_: 10**6, head))
+        handle.remove()
+        assert sum(seen) == len(asked)
+        assert max(seen) <= block
+        assert max(seen) - min(seen) < len(seen)
+        bare = list(packed.score(network, rows, lambda *_: 10**6, head))
+        assert [one.ranks for one in bare] == [one.ranks for one in hooked]
+        assert max(furthest(truth, some).nats for some in (bare, hooked)) < 1e-5
 
 
 def test_letters_after_one_prompt_cost_one_row_of_the_head(tiny: Tiny) -> None:
@@ -138,7 +174,7 @@ def test_the_head_keeps_to_its_budget(tiny: Tiny) -> None:
     network, seen = net(tiny("llama")), []
     network.lm_head.register_forward_hook(lambda _, args, __: seen.append(args[0].shape[0]))
     size = network.config.vocab_size
-    scored = list(packed.score(network, bushy(), always(1000), 8 * size))
+    scored = list(packed.score(network, bushy(), always(1000), Head(network, 8 * size)))
     assert len(scored) == len(bushy())
     assert max(seen) == 8
 
@@ -282,13 +318,13 @@ def test_read_logits_reads_several_tokens_of_one_row() -> None:
 
 
 def test_the_tuner_stops_where_more_is_no_faster() -> None:
-    tuner, rate = Tuner(8192), {512: 1.0, 1024: 1.5, 2048: 1.6, 4096: 1.2}
+    tuner, rate = Tuner(16_384), {1024: 1.0, 2048: 1.5, 4096: 1.6, 8192: 1.2}
     tokens = tuner(0, 0.0)
     asked = []
     for _ in range(20):
         asked.append(tokens)
         tokens = tuner(tokens, tokens / rate[tokens])
-    assert asked[0] == 512
-    assert max(asked) == 4096
-    assert set(asked[8:]) == {2048}
+    assert asked[0] == 1024
+    assert max(asked) == 8192
+    assert set(asked[8:]) == {4096}
     assert Tuner(100)(0, 0.0) == 100

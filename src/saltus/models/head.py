@@ -1,8 +1,9 @@
 """From hidden states to log-probabilities and ranks, only where somebody asked, never all at once.
 
 With a vocabulary of 262,144 the output head costs more than the body of a small network and its logits fill a
-megabyte per token, so rows go through it in blocks that fit a budget, and the softmax through smaller ones that stay
-in the processor's cache.
+megabyte per token, so rows go through it in blocks that fit a budget, into one piece of memory used again and again
+(to get it anew from the system costs a fifth of the product), and the softmax through smaller ones that stay in the
+processor's cache.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import torch
 
 PIECE = 2**21
 """Logits (rows × columns) whose softmax is held at once: 8 MB in fp32, to stay in cache."""
+MOST_ROWS = 2048
+"""Hidden states after which the head runs, even if more would fit: answers should not wait for long."""
 NARROW = 4096
 """Columns up to which ranks are counted for many tokens at once."""
 
@@ -83,15 +86,18 @@ class Head:
     """The output head of a network, taken apart so that it can be asked row by row.
 
     What an architecture does to its logits afterwards is read from its config; the self-check finds out whether
-    that was all.
+    that was all. cells: most logits held at once; `most`: how many hidden states that is.
     """
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: Any, cells: int) -> None:
+        self.most = max(1, min(MOST_ROWS, cells // vocabulary(net)))
         config = net.config.get_text_config()
         self.layer = net.get_output_embeddings()
         self.softcap = getattr(config, "final_logit_softcapping", None)
         self.times = getattr(config, "logit_scale", None)
         self.over = getattr(config, "logits_scaling", None)
+        self._room: torch.Tensor | None = None
+        """Where a processor writes its logits."""
 
     def read(
         self, hidden: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor
@@ -100,11 +106,26 @@ class Head:
         return read_logits(self._logits(hidden), tokens, rows)
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        logits = self.layer(hidden)
+        logits = self._product(hidden)
         if self.times is not None:
-            logits = logits * self.times
+            logits.mul_(self.times)
         if self.over is not None:
-            logits = logits / self.over
+            logits.div_(self.over)
         if self.softcap is not None:
-            logits = (logits / self.softcap).tanh_() * self.softcap
+            logits.div_(self.softcap).tanh_().mul_(self.softcap)
         return logits
+
+    def _product(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The layer's output; a bare matrix on a processor writes it where the last one was."""
+        layer = self.layer
+        if hidden.device.type != "cpu" or not _bare(layer):
+            return layer(hidden)  # type: ignore[no-any-return]
+        if self._room is None:  # what is not written to takes no memory
+            self._room = hidden.new_empty(self.most, len(layer.weight))
+        return torch.mm(hidden, layer.weight.t(), out=self._room[: len(hidden)])
+
+
+def _bare(layer: Any) -> bool:
+    """Whether a layer is a product with its weight and nothing else."""
+    hooked = layer._forward_hooks or layer._forward_pre_hooks
+    return type(layer) is torch.nn.Linear and layer.bias is None and not hooked

@@ -26,7 +26,9 @@ class Budget:
     path: int
     """Longest path whose key/values may be carried."""
     head_cells: int
-    """Most logits held at once."""
+    """Most logits held at once by an architecture's own head, which may copy them."""
+    own_cells: int
+    """Most logits held at once by ours, which in fp32 does not."""
     fits_in_fp32: bool
     """Whether a copy of all weights in fp32 fits."""
 
@@ -54,5 +56,6 @@ class Budget:
             tokens=max(1, room // 4 // passing),
             path=room // 2 // carried // 2,
             head_cells=max(vocabulary(net), room // 4 // 8),
+            own_cells=max(vocabulary(net), room // 4 // (4 if size == 4 else 8)),
             fits_in_fp32=4 * weights <= room,
         )

@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from saltus.models.head import Head, vocabulary
+from saltus.models.head import Head
 from saltus.models.rows import Row, Scored
 from saltus.models.trie import Chunk, Ints, Stream, build, first
 
 NAME = "saltus_trie"
 """What the attention is registered as."""
-MOST_ROWS = 2048
-"""Hidden states after which the head runs, even if more would fit: answers should not wait for long."""
+KEPT_CELLS = 2**22
+"""Cells of a mask, once per query head of a key's, up to which it is kept for all layers: 16 MB in fp32."""
 
 Spine = list[tuple[torch.Tensor, torch.Tensor]]
 
@@ -38,11 +38,22 @@ class Unpackable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A trie.Group on the network's device. `mask` is added to the scores; shape [blocks, 1, n, m]."""
+    """A trie.Group on the network's device. `mask` is added to the scores; shape [blocks, 1, n, m].
+
+    Heads that share key/values stand below each other as one head with `share` times the queries, so that they need
+    neither copies of them nor calls of their own.
+    """
 
     queries: torch.Tensor
     keys: torch.Tensor
     mask: torch.Tensor
+    share: int
+
+    def shared_mask(self) -> torch.Tensor:
+        """[blocks, 1, n · share, m]; made anew where it is too large to be kept."""
+        if self.mask.shape[2] == self.queries.shape[1] * self.share:
+            return self.mask
+        return self.mask.repeat_interleave(self.share, 2)
 
 
 @dataclass(slots=True)
@@ -57,20 +68,26 @@ class _Pass:
     layers: int = 0
     """Layers whose attention was asked so far."""
     left: Spine = field(default_factory=list)
-    plans: dict[int | None, list[_Group]] = field(default_factory=dict)
+    plans: dict[tuple[int | None, int], list[_Group]] = field(default_factory=dict)
 
-    def groups(self, window: int | None) -> list[_Group]:
-        if window not in self.plans:
-            self.plans[window] = [self._moved(g) for g in self.chunk.groups(window)]
-        return self.plans[window]
+    def groups(self, window: int | None, share: int) -> list[_Group]:
+        """What is attended to, `share` query heads to each head of the keys."""
+        if (window, share) not in self.plans:
+            groups = self.chunk.groups(window)
+            kept = sum(g.seen.size for g in groups) * share <= KEPT_CELLS
+            self.plans[window, share] = [self._moved(g, share, kept) for g in groups]
+        return self.plans[window, share]
 
-    def _moved(self, group: Any) -> _Group:
+    def _moved(self, group: Any, share: int, kept: bool) -> _Group:
         mask = torch.zeros(group.seen.shape, dtype=self.dtype)
         mask.masked_fill_(~torch.from_numpy(group.seen), float("-inf"))
+        if kept:
+            mask = mask.repeat_interleave(share, 1)
         return _Group(
             torch.from_numpy(group.queries).to(self.device),
             torch.from_numpy(group.keys).to(self.device),
             mask[:, None].to(self.device),
+            share,
         )
 
     def attend(
@@ -84,41 +101,37 @@ class _Pass:
         if len(self.kept):
             self.left.append((key.index_select(2, self.kept), value.index_select(2, self.kept)))
         out = query.new_empty(query.shape[2], query.shape[1], value.shape[-1])
-        for group in self.groups(how["window"]):
+        for group in self.groups(how["window"], query.shape[1] // key.shape[1]):
             said = _attend(group, query[0], key[0], value[0], how)
-            out[group.queries.flatten()] = said.transpose(1, 2).flatten(0, 1)
+            out[group.queries.flatten()] = said
         return out[None]
 
 
 def _attend(
     group: _Group, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: dict[str, Any]
 ) -> torch.Tensor:
-    """[blocks, heads, n, width]."""
-    q, k, v = (
-        _blocks(x, i) for x, i in ((query, group.queries), (key, group.keys), (value, group.keys))
-    )
-    k, v = _repeated(k, q.shape[1]), _repeated(v, q.shape[1])
+    """[blocks · n, heads, width] for query [heads, tokens, width] and the keys and values known."""
+    (blocks, n), (own, _, width) = group.queries.shape, key.shape
+    taken = query.transpose(0, 1).index_select(0, group.queries.flatten())
+    q = taken.view(blocks, n, own, group.share, width).transpose(1, 2).flatten(2, 3)
+    k, v = _blocks(key, group.keys), _blocks(value, group.keys)
+    mask = group.shared_mask()
     if how["softcap"] is None:
-        return torch.nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=group.mask, scale=how["scaling"]
+        said = torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, scale=how["scaling"]
         )
-    scores = (q @ k.transpose(2, 3)) * how["scaling"]
-    scores = (scores / how["softcap"]).tanh() * how["softcap"] + group.mask
-    return scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ v
+    else:
+        scores = (q @ k.transpose(2, 3)) * how["scaling"]
+        scores = (scores / how["softcap"]).tanh() * how["softcap"] + mask
+        said = scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ v
+    parted = said.unflatten(2, (n, group.share)).transpose(1, 2)
+    return parted.reshape(blocks * n, own * group.share, -1)
 
 
 def _blocks(states: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """[blocks, heads, n, width] from [heads, tokens, width] and [blocks, n]."""
     taken = states.index_select(1, index.flatten())
     return taken.view(len(states), *index.shape, states.shape[-1]).transpose(0, 1)
-
-
-def _repeated(states: torch.Tensor, heads: int) -> torch.Tensor:
-    """Key/values of grouped heads, one per query head."""
-    blocks, own, m, width = states.shape
-    if own == heads:
-        return states
-    return states[:, :, None].expand(-1, -1, heads // own, -1, -1).reshape(blocks, heads, m, width)
 
 
 _RUNNING: ContextVar[_Pass] = ContextVar("running")
@@ -154,11 +167,9 @@ def _ours(configs: Sequence[Any]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _only(module: Any, places: torch.Tensor) -> Iterator[None]:
-    """The module computes these tokens of its input [1, tokens, width] and answers zero for the others."""
-    if module is None:
-        yield
-        return
+def _only(modules: Sequence[Any], places: torch.Tensor) -> Iterator[None]:
+    """The modules compute these tokens of their input [1, tokens, width] and answer zero for the others."""
+
     width = 0
 
     def fewer(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -173,7 +184,8 @@ def _only(module: Any, places: torch.Tensor) -> Iterator[None]:
         whole[:, places] = out
         return whole
 
-    hooks = [module.register_forward_pre_hook(fewer), module.register_forward_hook(spread)]
+    hooks = [m.register_forward_pre_hook(fewer) for m in modules]
+    hooks += [m.register_forward_hook(spread) for m in modules]
     try:
         yield
     finally:
@@ -181,10 +193,16 @@ def _only(module: Any, places: torch.Tensor) -> Iterator[None]:
             hook.remove()
 
 
-def _last_mlp(body: Any) -> Any:
-    """The part of the last layer after which nothing mixes tokens: it need not see those nobody asks for."""
+def _last_parts(body: Any) -> list[Any]:
+    """Parts of the last layer that need not see tokens nobody asks about.
+
+    After its attention nothing mixes tokens, and of its attention only keys and values of the others are needed.
+    """
     stacks = [m for m in body.children() if isinstance(m, torch.nn.ModuleList) and len(m)]
-    return getattr(max(stacks, key=len)[-1], "mlp", None) if stacks else None
+    last = max(stacks, key=len)[-1] if stacks else None
+    attention = getattr(last, "self_attn", None)
+    named = ((attention, "q_proj"), (attention, "o_proj"), (last, "mlp"))
+    return [part for owner, name in named if (part := getattr(owner, name, None)) is not None]
 
 
 class Reader:
@@ -201,7 +219,7 @@ class Reader:
         taken = inspect.signature(self.body.forward).parameters
         if "position_ids" not in taken:
             raise Unpackable("it takes no positions")
-        self.last = _last_mlp(self.body)
+        self.last = _last_parts(self.body)
         self.fixed = {"use_cache": False} if "use_cache" in taken else {}
 
     def read(self, chunk: Chunk, spine: Spine, places: Ints) -> tuple[torch.Tensor, Spine]:
@@ -230,15 +248,15 @@ class Reader:
 
 
 def score(
-    net: Any, rows: Sequence[Row], budget: Callable[[int, float], int], head_cells: int
+    net: Any, rows: Sequence[Row], budget: Callable[[int, float], int], head: Head
 ) -> Iterator[Scored]:
-    """Every row's continuation. head_cells: most logits held at once.
+    """Every row's continuation. head: that of the network.
 
     budget: told how many tokens the last forward pass read and in how many seconds (0, 0.0 before the first), says
     how many the next one shall read. Raises Unpackable for a network that takes no positions.
     """
     reader, stream = Reader(net), build(rows)
-    wanted = _Wanted(stream, Head(net), max(1, min(MOST_ROWS, head_cells // vocabulary(net))))
+    wanted = _Wanted(stream, head)
     chunk, spine = first(stream, budget(0, 0.0)), Spine()
     began, told = time.perf_counter(), 0
     while len(chunk):
@@ -262,8 +280,8 @@ def score(
 class _Wanted:
     """Hidden states that wait for the head, and numbers that wait for the rest of their row."""
 
-    def __init__(self, stream: Stream, head: Head, block: int) -> None:
-        self.stream, self.head, self.block = stream, head, block
+    def __init__(self, stream: Stream, head: Head) -> None:
+        self.stream, self.head, self.block = stream, head, head.most
         self.by_place = np.argsort(stream.place, kind="stable")
         self.place, self.token = stream.place[self.by_place], stream.token[self.by_place]
         self.spots = np.unique(self.place)
@@ -284,16 +302,16 @@ class _Wanted:
         self.count += len(hidden)
 
     def settle(self, *, to_the_end: bool) -> None:
-        """Puts full blocks through the head, at the end also the rest."""
+        """Puts full blocks through the head, at the end all the rest in equal ones: few rows cost as much as many."""
         waiting = self.count - self.settled
-        if waiting < self.block and not (to_the_end and waiting):
+        blocks = -(-waiting // self.block) if to_the_end else waiting // self.block
+        if not blocks:
             return
-        hidden, done = torch.cat(self.waiting), 0
-        while waiting - done >= self.block or (to_the_end and done < waiting):
-            step = min(self.block, waiting - done)
-            self._settle(hidden[done : done + step])
-            done += step
-        self.waiting = [hidden[done:].clone()]
+        step = -(-waiting // blocks) if to_the_end else self.block
+        hidden = torch.cat(self.waiting)
+        for rows in hidden[: blocks * step].split(step):
+            self._settle(rows)
+        self.waiting = [hidden[blocks * step :].clone()]
 
     def _settle(self, hidden: torch.Tensor) -> None:
         spots = self.spots[self.settled : self.settled + len(hidden)]

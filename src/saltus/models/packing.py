@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from saltus.models import packed, plain
-from saltus.models.head import vocabulary
+from saltus.models.head import Head, vocabulary
 from saltus.models.memory import Budget
 from saltus.models.packed import Unpackable
 from saltus.models.rows import Row, Scored
@@ -58,7 +58,7 @@ class Engine:
         self.net, self.limits = net, limits
         self.budget = Budget.of(net, limits.memory_mb)
         self.most = max(LEAST, min(limits.batch_tokens, self.budget.tokens))
-        self.tuner = Tuner(self.most)
+        self.tuner, self.head = Tuner(self.most), Head(net, self.budget.own_cells)
         self.slides, self.stretches = sliding(net.config), stretching(net.config)
         near = check_rows(net, min(limits.window or NEAR, NEAR))
         batched = list(plain.score(net, near, 10**6, self.budget.head_cells))
@@ -153,7 +153,8 @@ class Engine:
         return max(furthest(truth, list(self._packed(net, rows, way))) for way in ways)
 
     def _packed(self, net: Any, rows: Sequence[Row], budget: Any) -> Iterator[Scored]:
-        return packed.score(net, rows, budget, self.budget.head_cells)
+        head = self.head if net is self.net else Head(net, self.budget.own_cells)
+        return packed.score(net, rows, budget, head)
 
 
 NEAR = 24

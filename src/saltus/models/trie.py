@@ -19,11 +19,13 @@ import numpy as np
 
 from saltus.models.rows import Row
 
-QUERIES = 96
+QUERIES = 48
 """Most queries of one attention block."""
-SLACK = 1.3
+SLACK = 1.1
 """Padded over real pairs of query and key that blocks computed together may cost, beside SPARE pairs."""
 SPARE = 8192
+KEYS = 2**15
+"""Most keys, counted per block, that blocks computed together gather: memory."""
 
 Ints = np.ndarray
 
@@ -126,9 +128,8 @@ class Chunk:
         for block in blocks:
             queries = max(queries, len(block.queries))
             real += block.pairs
-            if groups:
-                padded = (len(groups[-1]) + 1) * queries * len(groups[-1][0].keys)
-            if groups and padded <= SPARE + SLACK * real:
+            keys = (len(groups[-1]) + 1) * len(groups[-1][0].keys) if groups else KEYS + 1
+            if keys <= KEYS and keys * queries <= SPARE + SLACK * real:
                 groups[-1].append(block)
             else:
                 groups.append([block])

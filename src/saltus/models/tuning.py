@@ -6,7 +6,7 @@ measuring: the first forward passes of real work try growing sizes, until one is
 
 from __future__ import annotations
 
-SIZES = (512, 1024, 2048, 4096, 8192, 16_384)
+SIZES = (1024, 2048, 4096, 8192, 16_384)
 TRIES = 2
 """Passes by which a size is judged, the faster one counts: the first of a shape is slow."""
 GAIN = 1.03
