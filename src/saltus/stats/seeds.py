@@ -2,8 +2,7 @@
 
 A seed has leapt when its last level has made at least half of the largest seed's way from the floor; it has not
 when it stayed within a quarter. Two populations need both kinds, nobody or few between, and a gap that noise
-between and within seeds cannot make. Known limit: with three seeds the gap rule is all there is; a mixture
-model adds nothing.
+between and within seeds cannot make. `mixture` and `dip` ask the same in other ways, and are reported beside it.
 """
 
 from __future__ import annotations
@@ -31,6 +30,8 @@ class Seeds:
     two: Bools
     final: Floats
     """(C, S) last level; NaN where a seed has no points."""
+    error: Floats
+    """(C, S) its standard error."""
     between: Floats
     """Standard deviation of the last level between seeds beyond its sampling error; NaN for one seed."""
     gap: Floats
@@ -61,7 +62,7 @@ def seeds(series: Series, floor: Floats, dispersion: Floats, margin: float) -> S
     two = leapt.any(axis=1) & stayed.any(axis=1) & (gap > GAP_ERRORS)
     two &= (leapt | stayed).sum(axis=1) == count
     return Seeds(
-        count=count, leapt=leapt.sum(axis=1), leapt_seed=leapt, two=two, final=final,
+        count=count, leapt=leapt.sum(axis=1), leapt_seed=leapt, two=two, final=final, error=np.sqrt(error),
         between=_between(final, error, there), gap=gap,
     )  # fmt: skip
 
