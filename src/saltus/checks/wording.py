@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from saltus.checks.kit import Judged, number, text, unit_of
+from saltus.checks.kit import Judged, number, p_text, text, unit_of
 from saltus.records import Facts
 from saltus.stats.shape import FALL_P
+
+FALL_TOLD = 0.01
+"""A fall after a rise is told from here on, though only one below `FALL_P` changes a word."""
 
 
 def caveats(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:
@@ -35,9 +38,11 @@ def caveats(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:
         out.append(_disagree(j, i))
     t = m.hard.trend
     rises = facts.presence == "present" and facts.shape_hard in ("jump", "gradual", "unknown")
-    if t.fall_p[i] < FALL_P and verdict != "irregular" and rises:
+    if t.fall_p[i] < FALL_TOLD and verdict != "irregular" and rises:
         share = t.fall[i] / max(t.spread[i], 1e-12)
-        out.append(f"The hard score falls by {share:.0%} of its range after a peak, beyond noise.")
+        noise = "beyond noise" if t.fall_p[i] < FALL_P else "noise is possible"
+        p = p_text(number(t.fall_p[i]))
+        out.append(f"The hard score falls by {share:.0%} of its range after a peak, {noise} ({p}).")
     if m.has_soft[i] and facts.shape_soft in ("falling", "non_monotone") and verdict != "irregular":
         out.append("The soft score falls or turns somewhere: see its chart.")
     if m.hard.shape.dispersion[i] > 3 and m.hard.series.known[i]:

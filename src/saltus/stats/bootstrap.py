@@ -49,7 +49,9 @@ def sharp_p(
             break
         z = rng.standard_normal((size, s, p_count))
         fresh = np.full((c, size), np.nan)
-        for rows in np.array_split(alive, max(1, -(-len(alive) * z.size // PIECE))):
+        for rows in np.array_split(
+            alive, min(len(alive), max(1, -(-len(alive) * z.size // PIECE)))
+        ):
             part, scale = pick(series, rows), dispersion[rows]
             noise = z[None] * np.sqrt(part.var * scale[:, None, None])[:, None]
             draws = np.where(part.ok[:, None], null[rows][:, None] + noise, 0.0)
