@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from saltus.hosts import host
-from saltus.models.head import vocabulary
+from saltus.models.head import Head, vocabulary
 from saltus.models.packed import score
 from saltus.models.packing import Engine, Limits, single
 from saltus.models.rows import Row
@@ -57,7 +57,7 @@ def compare(folder: Path, n: int, longest: int, budgets: tuple[int, ...]) -> dic
     worst = {
         tokens: max(
             abs(a - b)
-            for one in score(net, rows, lambda *_, tokens=tokens: tokens, 2**26)
+            for one in score(net, rows, lambda *_, tokens=tokens: tokens, Head(net, 2**26))
             for a, b in zip(one.logprobs, truth[one.index], strict=True)
         )
         for tokens in budgets

@@ -28,6 +28,12 @@ class Refusal(Exception):
         self.status, self.text, self.headers = status, text, headers or {}
 
 
+KNOWN = {
+    "model", "prompt", "messages", "max_tokens", "temperature", "top_p", "stop", "seed", "echo", "logprobs",
+    "prompt_logprobs",
+}  # fmt: skip
+
+
 @lru_cache(maxsize=100_000)
 def logprobs(context: tuple[int, ...], size: int) -> np.ndarray:
     """[size] log-probabilities of the next token."""
@@ -44,7 +50,7 @@ class FakeServer:
     """Of the tokenizer."""
     bad: set[str] = field(default_factory=set)
     """no-echo, constant, above-one, context-free, unstable, no-ids, no-chat, no-completions, chat-length, other-ids,
-    no-prompt-logprobs, tells-key, no-usage."""
+    no-prompt-logprobs, tells-key, no-usage, penalty (of its own), shifted (log-probabilities), strict (about keys)."""
     key: str | None = None
     """Wanted in the header Authorization."""
     fingerprint: str | None = "fp-1"
@@ -124,6 +130,8 @@ class FakeServer:
         for _ in range(most):
             logits = self.next(ids + said)
             token = int(logits.argmax())
+            if "penalty" in self.bad and body.get("repeat_penalty") != 1.0 and len(said) % 2:
+                token = int(np.argsort(-logits)[1])
             if body.get("temperature", 1) > 0:
                 token = int((logits / body["temperature"] + rng.gumbel(size=self.size)).argmax())
             said.append(token)
@@ -141,6 +149,8 @@ class FakeServer:
         if body.get("model") not in self.names:
             raise Refusal(404, f"the model {body.get('model')} does not exist")
         kind = path.removeprefix("/v1/")
+        if "strict" in self.bad and body.keys() - KNOWN:
+            raise Refusal(400, f"unknown parameter {sorted(body.keys() - KNOWN)[0]}")
         if (
             kind not in ("completions", "chat/completions")
             or f"no-{kind.split('/')[0]}" in self.bad
@@ -202,7 +212,7 @@ class FakeServer:
             if not i:
                 rows.append((None, {}))
                 continue
-            all_ = self.next(ids[:i])
+            all_ = self.next(ids[: i + ("shifted" in self.bad)])
             top = np.argsort(-all_)[:5]
             own, shown = float(all_[token]), {int(t): float(all_[t]) for t in top}
             if noise is not None:

@@ -154,6 +154,24 @@ def test_generation_keeps_its_settings(opened: Open, server: FakeServer) -> None
     assert isinstance(server.seen[-1]["prompt"], list)
 
 
+def test_greedy_means_the_most_likely_token_whatever_penalty_the_server_has(
+    opened: Open, server: FakeServer
+) -> None:
+    plain = opened()
+    (truth,) = say(plain, "the morning", max_tokens=6)
+    server.bad = {"penalty"}
+    mended = opened()
+    (answer,) = say(mended, "the morning", max_tokens=6)
+    assert (answer.text, answer.greedy) == (truth.text, True)
+    assert server.seen[-1]["repeat_penalty"] == 1.0
+    assert mended.describe()["neutral"] == mended.probe.neutral
+    server.bad = {"penalty", "strict"}
+    stubborn = opened()
+    (other,) = say(stubborn, "the morning", max_tokens=6)
+    assert other.greedy is False
+    assert stubborn.identity != mended.identity, "an answer with a penalty is another"
+
+
 def test_order_changes_no_key_and_no_answer(opened: Open) -> None:
     model = opened(concurrency=7)
     prompts = [f"number {i}" for i in range(30)]

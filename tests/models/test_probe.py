@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from openai_server import FakeServer
+from openai_server import FakeServer, logprobs
 
 from saltus.models import tiny
+from saltus.models.asking import Line
 from saltus.models.base import ModelError
 from saltus.models.encoding import Encoder
 from saltus.models.http_client import Client, Limits
@@ -159,3 +161,46 @@ def test_a_seed_that_is_ignored_is_seen(look: Look, monkeypatch: pytest.MonkeyPa
     found = look()
     assert next(x for x in found.lines if x.name == "seed").passed is False
     assert found.way is not None, "a seed decides nothing about log-likelihoods"
+
+
+def line(found: Probe, name: str) -> Line:
+    return next(x for x in found.lines if x.name == name)
+
+
+def test_a_penalty_of_the_servers_own_is_seen_and_turned_off(look: Look) -> None:
+    """llama.cpp's Python server and vLLM change greedy answers unless told not to."""
+    good, mended = look(), look("penalty")
+    assert line(good, "greedy").seen == "each token of an answer was the most likely one"
+    assert line(mended, "greedy").passed is True
+    assert "turned off" in line(mended, "greedy").seen
+    assert mended.neutral["repeat_penalty"] == 1.0
+    stubborn = look("penalty", "strict")
+    assert line(stubborn, "greedy").passed is False
+    assert not stubborn.neutral
+    assert stubborn.way is not None, "how it generates says nothing of its log-likelihoods"
+
+
+@pytest.fixture
+def cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose model says four words over and over, so that what it says is read as it was said."""
+
+    def next_(self: FakeServer, context: list[int]) -> np.ndarray:
+        words = self.tokenizer.encode(" the quick brown fox", add_special_tokens=False).ids
+        last = context[-1]
+        told = logprobs(tuple(context), self.size).copy()
+        told[words[(words.index(last) + 1) % len(words)] if last in words else words[0]] += 30
+        return told - np.logaddexp.reduce(told)
+
+    monkeypatch.setattr(FakeServer, "next", next_)
+
+
+@pytest.mark.usefixtures("cycle")
+@pytest.mark.parametrize("local", [False, True])
+def test_numbers_one_token_off_are_found_out(look: Look, local: bool) -> None:
+    sound = look(local=local)
+    name = f"{sound.way}: what it generates"
+    assert (line(sound, name).passed, line(sound, name).needed) == (True, True)
+    found = look("shifted", local=local)
+    assert line(found, name).passed is False
+    assert found.way is None
+    assert "are the most likely where it scores them" in found.why_not

@@ -1,6 +1,6 @@
 """The scheme `openai:`: any OpenAI-compatible server, asked over HTTP after it has been probed.
 
-`openai:http://localhost:8000/v1#name` opens by asking some fifteen short questions (`probe`), and what these show
+`openai:http://localhost:8000/v1#name` opens by asking some twenty short questions (`probe`), and what these show
 decides what the model offers. Log-likelihoods come from `/completions`, with vLLM's `prompt_logprobs` or with `echo`;
 they are offered only where every needed line of the probe passed. With a local tokenizer (`tokenizer: folder or
 organisation/name`) token ids are asked, so BOS and the seam between prompt and continuation are ours; else text, and
@@ -82,9 +82,12 @@ class ServerModel:
         self.lacks = self._lacks()
         self.offers = frozenset({"loglikelihood", "generate", "chat"} - self.lacks.keys())
         tokenizer = encoder.identity if encoder else ["text", ask.bos, ask.template]
+        identity = [
+            "openai", 1, self.url, self.name, ref.coords.get("date"), self.fingerprint, self.served, tokenizer,
+        ]  # fmt: skip
         self.identity = content_hash(
-            ["openai", 1, self.url, self.name, ref.coords.get("date"), self.fingerprint, self.served, tokenizer]
-        )  # fmt: skip
+            identity + ([dict(self.probe.neutral)] if self.probe.neutral else [])
+        )
         self._client.canary = self._canary()
         self._before = (self._client.requests, self._client.retried)
         self._tokens_in = self._tokens_out = 0
@@ -131,7 +134,8 @@ class ServerModel:
             "date": self.ref.coords.get("date"), "fingerprint": self.fingerprint, "served": self.served,
             "fingerprint_policy": self.options.get("fingerprint", "strict"), "dtype": None,
             "offers": sorted(self.offers), "lacks": dict(self.lacks), "probe": self.probe.plain(),
-            "noise": self.probe.noise, **self.forms.describe("loglikelihood" in self.offers),
+            "noise": self.probe.noise, "neutral": dict(self.probe.neutral),
+            **self.forms.describe("loglikelihood" in self.offers),
             "limits": asdict(self._client.limits), "price": self.options.get("price"), "spent": self.spent,
             "key_env": self.options.get("key_env", openai_entry.KEY_ENV),
             "versions": {"aiohttp": version("aiohttp")},

@@ -106,6 +106,7 @@ class Forms:
             path, most, logprobs = "chat/completions", self.probe.most, True
             ask = {"messages": [dict(m) for m in request.messages]}
         body = openai_wire.generate_body(self.name, ask, request.settings, request.seed, most)
+        body |= self.probe.neutral
         if path.partition("/")[0] in self.probe.told:
             body["logprobs"] = logprobs
         return Job(request, path, body)

@@ -76,7 +76,9 @@ def generate_body(
     The seed is cut to 31 bits, the widest that every server takes.
     """
     body = {"model": model, **ask, most: settings.max_tokens, "temperature": settings.temperature}
-    if settings.top_p != 1.0:
+    if (
+        settings.top_p != 1.0 or settings.temperature
+    ):  # a server's own default may be smaller than 1
         body["top_p"] = settings.top_p
     stops = [s for s in settings.stop if s][:MOST_STOPS]
     if stops:
@@ -170,6 +172,16 @@ def _logprobs(payload: Mapping[str, Any]) -> Positions:
         tops if isinstance(tops, list) and len(tops) == n else [None] * n,
         tokens if isinstance(tokens, list) and len(tokens) == n else [None] * n,
     )
+
+
+def spelled(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tokens of a completion as the server spells them; none where it does not."""
+    try:
+        tokens = _logprobs(payload).tokens
+    except WireError:
+        return ()
+    known = tuple(token for token in tokens if isinstance(token, str))
+    return known if len(known) == len(tokens) else ()
 
 
 def _chat_logprobs(content: Sequence[Any]) -> Positions:

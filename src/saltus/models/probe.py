@@ -8,58 +8,41 @@ after another beginning; probabilities that sum to at most one, with the most li
 number again; tokens that spell the text and are as many as the local tokenizer makes. One that fails, and the model
 offers no log-likelihoods; `lines` says what was seen.
 
-Limits: some fifteen short questions, in English; a server that changes its behaviour with length, load or time is not
+Limits: some twenty short questions, in English; a server that changes its behaviour with length, load or time is not
 found out here, though each answer is read strictly later on.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import exp
 from typing import Any
 
+from saltus.models.asking import TEXTS, Line, Server, again, job, line_of, outcome
 from saltus.models.base import ModelError
 from saltus.models.encoding import Encoder
-from saltus.models.http_client import Client, Job, Reply
+from saltus.models.http_client import Client
 from saltus.models.http_failures import ServerError
+from saltus.models.manners import manners
 from saltus.models.openai_wire import (
     Positions,
     Said,
     Way,
     WireError,
-    generate_body,
-    mark,
     positions,
-    said,
     score_body,
+    spelled,
     used,
 )
-from saltus.records import Request, Settings
+from saltus.records import Request
 
-TAIL = " The capital of Italy is Rome."
-TEXTS = ("The capital of France is Paris." + TAIL, "How many green bottles fell down?" + TAIL)
-"""Two sentences each, the second shared: its numbers must depend on the first."""
 TOP = 5
 """Most likely tokens wanted with every position: what the strictest servers give."""
 _SUM = 1e-3
 """How far rounding may carry a sum of probabilities above one."""
 _SPREAD = 1e-2
 """Nats: log-probabilities of a dozen tokens that lie closer together are one constant."""
-_SHORT = Settings(max_tokens=8)
-_SAMPLED = Settings(max_tokens=8, temperature=1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One property. `needed`: without it there are no log-likelihoods."""
-
-    name: str
-    passed: bool | None
-    """None: could not be looked at, and `seen` says why."""
-    seen: str
-    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +63,8 @@ class Probe:
     """Nats per token by which the same question asked again differed at most."""
     told: frozenset[str] = frozenset()
     """Of "completions" and "chat", those that tell the log-probabilities of generated tokens."""
+    neutral: Mapping[str, float] = field(default_factory=dict)
+    """Keys sent with every generation, so that the server adds no penalty and no filter of its own."""
     fingerprints: tuple[str, ...] = ()
     """Every `system_fingerprint` seen."""
     served: tuple[str, ...] = ()
@@ -90,29 +75,6 @@ class Probe:
         return [asdict(line) for line in self.lines]
 
 
-@dataclass
-class _Server:
-    """Asks without giving up, and remembers who answered."""
-
-    client: Client
-    name: str
-    marks: tuple[Counter[str], Counter[str]] = field(default_factory=lambda: (Counter(), Counter()))
-
-    def ask(self, *jobs: tuple[str, Mapping[str, Any]]) -> list[Reply[int]]:
-        """Replies in the order of the jobs. Raises ModelError where the server cannot be reached."""
-        numbered = [Job(i, path, body) for i, (path, body) in enumerate(jobs)]
-        replies = sorted(self.client.each(numbered, retries=2, fatal=False), key=lambda r: r.tag)
-        for reply in replies:
-            if reply.error is not None and (
-                reply.error.kind == "unreachable" or reply.error.status in (401, 402, 403)
-            ):
-                raise ModelError(f"{self.client.url}: {reply.error}") from reply.error
-            for seen, found in zip(self.marks, mark(reply.payload or {}), strict=True):
-                if found:
-                    seen[found] += 1
-        return replies
-
-
 def probe(
     client: Client, name: str, encoder: Encoder | None, *, tolerance: float = 0.1, score: str = "auto"
 ) -> Probe:  # fmt: skip
@@ -121,8 +83,8 @@ def probe(
     tolerance: nats per token by which an answer may differ when asked again. score: "auto", a `Way`, or "none".
     Raises ModelError where the server cannot be reached, rejects the key, or answers neither endpoint.
     """
-    server = _Server(client, name)
-    found, usage = _endpoints(server, encoder)
+    server = Server(client, name)
+    found, usage, spoken = _endpoints(server, encoder)
     if not found.completions and not found.chat:
         seen = "; ".join(line.seen for line in found.lines)
         hint = (
@@ -136,107 +98,54 @@ def probe(
     elif not found.completions:
         found = replace(found, why_not="there is no /completions, and chat tells nothing of a prompt")  # fmt: skip
     else:
-        found = _scoring(server, found, encoder, usage, (tolerance, score))
+        found = _scoring(server, found, encoder, (usage, spoken), (tolerance, score))
     fingerprints, served = (tuple(sorted(c)) for c in server.marks)
     return replace(found, fingerprints=fingerprints, served=served)
 
 
-def _endpoints(server: _Server, encoder: Encoder | None) -> tuple[Probe, int | None]:
-    """What generates, and the tokens that the server counts in the first text."""
+def _endpoints(
+    server: Server, encoder: Encoder | None
+) -> tuple[Probe, int | None, tuple[str, ...]]:
+    """What generates, the tokens that the server counts in the first text, and how it goes on after that."""
     plain, chat = {"prompt": TEXTS[0]}, {"messages": [{"role": "user", "content": TEXTS[0]}]}
-    jobs = [_job(server, plain), _job(server, plain), _job(server, chat)]
+    jobs = [job(server, plain), job(server, plain), job(server, chat)]
     if encoder is not None:
-        jobs.append(_job(server, {"prompt": list(_ids(encoder, TEXTS[0]))}))
-    first, again, talk, *by_ids = server.ask(*jobs)
+        jobs.append(job(server, {"prompt": list(_ids(encoder, TEXTS[0]))}))
+    first, second, talk, *by_ids = server.ask(*jobs)
     most = "max_tokens"
     if talk.error is not None and "max_completion_tokens" in str(talk.error):
         most = "max_completion_tokens"
-        (talk,) = server.ask(_job(server, chat, most=most))
-    completions, chats = _text(first), _text(talk)
-    lines = [_line("completions", completions), _line("chat", chats)]
+        (talk,) = server.ask(job(server, chat, most=most))
+    completions, chats = outcome(first), outcome(talk)
+    lines = [line_of("completions", completions), line_of("chat", chats)]
     takes = False
     if by_ids:
-        line = _line("token ids", _text(by_ids[0]))
+        line = line_of("token ids", outcome(by_ids[0]))
         lines.append(line)
         takes = line.passed is True
     found = Probe(
         completions=isinstance(completions, Said), chat=isinstance(chats, Said), takes_ids=takes, most=most,
     )  # fmt: skip
-    if found.completions and not isinstance(again.error, ServerError):
-        same = _text(again) == completions
-        lines.append(Line("repeat", same, "a greedy answer " + _again(same)))
-    seed, told = _manners(server, found)
-    lines.append(seed)
+    if found.completions and not isinstance(second.error, ServerError):
+        same = outcome(second) == completions
+        lines.append(Line("repeat", same, "a greedy answer " + again(same)))
+    seen, told, neutral = manners(server, (found.completions, found.chat), most)
     usage = used(first.payload, -1, 0)[0] if first.payload else -1
-    return replace(found, lines=tuple(lines), told=told), usage if usage >= 0 else None
-
-
-def _job(
-    server: _Server,
-    ask: Mapping[str, Any],
-    settings: Settings = _SHORT,
-    *,
-    seed: int | None = None,
-    most: str = "max_tokens",
-) -> tuple[str, dict[str, Any]]:
-    path = "chat/completions" if "messages" in ask else "completions"
-    return path, generate_body(server.name, ask, settings, seed, most)
-
-
-def _text(reply: Reply[int]) -> Said | str:
-    """What was said, or why nothing was."""
-    try:
-        return said(reply.payload, _SHORT) if reply.payload is not None else str(reply.error)
-    except WireError as error:
-        return str(error)
-
-
-def _line(name: str, outcome: Said | str) -> Line:
-    if isinstance(outcome, Said):
-        return Line(name, True, "answered")
-    return Line(name, False, outcome)
-
-
-def _again(same: bool) -> str:
-    return "was the same when asked again" if same else "was another when asked again"
-
-
-def _manners(server: _Server, found: Probe) -> tuple[Line, frozenset[str]]:
-    """(whether a seed fixes a sample, the endpoints that tell the log-probabilities of what they generate)."""
-    if not found.completions and not found.chat:
-        return Line("seed", None, "nothing generates"), frozenset()
-    plain, chat = {"prompt": TEXTS[0]}, {"messages": [{"role": "user", "content": TEXTS[0]}]}
-    ask, most = (plain, "max_tokens") if found.completions else (chat, found.most)
-    jobs = [_job(server, ask, _SAMPLED, seed=seed, most=most) for seed in (7, 7, 8, 9)]
-    if found.completions:
-        path, body = _job(server, plain)
-        jobs.append((path, {**body, "logprobs": 1}))
-    if found.chat:
-        path, body = _job(server, chat, most=found.most)
-        jobs.append((path, {**body, "logprobs": True}))
-    outcomes = [_text(reply) for reply in server.ask(*jobs)]
-    told = [path for (path, _), s in zip(jobs[4:], outcomes[4:], strict=True)
-            if isinstance(s, Said) and s.logprobs]  # fmt: skip
-    return _seed(outcomes[:4]), frozenset(path.partition("/")[0] for path in told)
-
-
-def _seed(outcomes: Sequence[Said | str]) -> Line:
-    """Where a seed does not fix a sample, samples cannot be made again; they are still samples."""
-    failed = [s for s in outcomes if isinstance(s, str)]
-    if failed:
-        return Line("seed", False, failed[0])
-    one, same, *others = (s.text for s in outcomes if isinstance(s, Said))
-    if all(other == one for other in (same, *others)):
-        return Line("seed", None, "every seed gave the same text at temperature 1")
-    return Line("seed", one == same, "a sampled answer with one seed " + _again(one == same))
+    found = replace(found, lines=(*lines, *seen), told=told, neutral=neutral)
+    spoken: tuple[str, ...] = ()
+    if "completions" in told:
+        first_ids = {"prompt": list(_ids(encoder, TEXTS[0]))} if encoder and takes else plain
+        path, body = job(server, first_ids)
+        spoken = spelled(server.ask((path, {**body, "logprobs": 1, **neutral}))[0].payload or {})
+    return found, usage if usage >= 0 else None, spoken
 
 
 def _scoring(
-    server: _Server, found: Probe, encoder: Encoder | None, usage: int | None,
+    server: Server, found: Probe, encoder: Encoder | None, said_of_first: tuple[int | None, tuple[str, ...]],
     choice: tuple[float, str],
 ) -> Probe:  # fmt: skip
     """Tries each way of having a prompt's log-probabilities until one passes every line."""
-    tolerance, score = choice
+    (tolerance, score), (usage, spoken) = choice, said_of_first
     by_ids = encoder is not None and found.takes_ids
     prompts: list[Any] = [list(_ids(encoder, t)) if encoder and by_ids else t for t in TEXTS]
     ways: tuple[Way, ...] = ("prompt_logprobs", "echo") if by_ids else ("echo",)
@@ -248,6 +157,7 @@ def _scoring(
         seen, noise, told = _examined(server, way, prompts, tolerance)
         if told is not None:
             seen.append(_tokenizer(told, by_ids, encoder, usage))
+            seen.append(_follows(server, way, encoder if by_ids else None, spoken))
         lines += [replace(line, name=f"{way}: {line.name}") for line in seen]
         failed = [line for line in seen if line.passed is False]
         if not failed:
@@ -258,7 +168,7 @@ def _scoring(
 
 
 def _examined(
-    server: _Server, way: Way, prompts: Sequence[Any], tolerance: float
+    server: Server, way: Way, prompts: Sequence[Any], tolerance: float
 ) -> tuple[list[Line], float | None, Positions | None]:
     """(lines, noise, what was told of the first prompt). Lengths first; the others only of numbers that are there."""
     bodies = [score_body(server.name, p, way, TOP) for p in (*prompts, prompts[0])]
@@ -349,6 +259,30 @@ def _tokenizer(told: Positions, by_ids: bool, encoder: Encoder | None, usage: in
     if not compared:
         return Line(name, False, "the server tells neither tokens nor `usage` to compare", True)
     return Line(name, True, " and ".join(compared), True)
+
+
+def _follows(server: Server, way: Way, encoder: Encoder | None, spoken: tuple[str, ...]) -> Line:
+    """What the server says greedily is likely where it scores it: numbers that stand one token off are not."""
+    name, text = "what it generates", TEXTS[0] + "".join(spoken)
+    if not spoken:
+        return Line(name, None, "it does not spell the tokens that it generates")
+    prompt: Any = text if encoder is None else list(_ids(encoder, text))
+    (reply,) = server.ask(("completions", score_body(server.name, prompt, way, TOP)))
+    try:
+        told = positions(reply.payload or {}, way, prompt)
+        stop = _count(told, prompt)
+        _, ranks = told.cut(stop - len(spoken), stop)
+    except WireError as error:
+        return Line(name, None, str(error))
+    if tuple(told.tokens[stop - len(spoken) : stop]) != spoken or not ranks:
+        return Line(
+            name, None, "its tokens are others when it reads them, or it shows no `top_logprobs`"
+        )
+    hits = sum(not rank for rank in ranks)
+    seen = (
+        f"of {len(ranks)} tokens that it generated, {hits} are the most likely where it scores them"
+    )
+    return Line(name, 2 * hits >= len(ranks), seen, True)
 
 
 def _ids(encoder: Encoder, text: str) -> tuple[int, ...]:
