@@ -7,11 +7,13 @@ next run. An executor owns where that happens; what happens to a share of it is 
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from saltus import plugins
-from saltus.executors import Executor, here
+from saltus.executors import Executor, Stopped, here
 from saltus.outcome import ModelReport, RunReport, model_name
 from saltus.progress import Clock, Progress, Tell
 from saltus.records import ModelRef
@@ -60,14 +62,28 @@ def run(
         spent = time.monotonic() - began
         return RunReport(study.study_id, tuple(reports), spent, interrupted)
 
+    results = executor.run(shares, session)
     try:
-        for report in executor.run(shares, session):
+        for report in results:
             reports.append(report)
             clock.end(report.share, report.tally)
     except KeyboardInterrupt as stop:
-        reports += getattr(stop, "results", ())
+        reports += _cut_short(results, stop)
         raise Interrupted(so_far(interrupted=True)) from stop
     return so_far()
+
+
+def _cut_short(results: Iterator[ModelReport], stop: KeyboardInterrupt) -> list[ModelReport]:
+    """The reports of shares that an interruption ends; one that came while we told of progress is passed on first."""
+    if isinstance(stop, Stopped):
+        return list(stop.results)
+    if isinstance(results, Generator):
+        with contextlib.suppress(KeyboardInterrupt):
+            try:
+                results.throw(stop)
+            except Stopped as stopped:
+                return list(stopped.results)
+    return []
 
 
 def resolve(study: Any) -> list[tuple[ModelRef, list[Task]]]:
