@@ -23,13 +23,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from saltus.bench import cut
 from saltus.calibrate import Fixed, Truth, shapes, simulate
 from saltus.calibrate.draft import Canvas, Draft
 from saltus.calibrate.sampling import measure as ask
 from saltus.calibrate.settings import Setting, draw_setting
 from saltus.calibrate.simulate import assemble, truth_of
 from saltus.hosts import host
-from saltus.bench import cut
 from saltus.judge import judge
 from saltus.locate import looks
 from saltus.records import Analysis, Finding

@@ -108,7 +108,9 @@ class _Apart:
     """A bench in another process, asked over a pipe. Raises what the bench raised."""
 
     def __init__(self) -> None:
-        known = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        # Every bench has a processor to itself; threads of a linear algebra library would fight over it.
+        alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        known = {**os.environ, **alone, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "saltus.benches"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=known
         )  # fmt: skip
