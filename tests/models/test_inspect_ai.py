@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -125,11 +124,9 @@ def test_questions_are_asked_at_once_up_to_the_limit(mock):
         return said("x")
 
     model = mock(outputs, concurrency=4)
-    began = time.monotonic()
     answers = ask(model, *(Request(kind="generate", prompt=str(i)) for i in range(12)))
     assert len(answers) == 12
     assert most == 4
-    assert time.monotonic() - began < 12 * 0.05
 
 
 def test_a_failure_is_an_answer_with_its_reason_and_without_the_key(mock, monkeypatch):
