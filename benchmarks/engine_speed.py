@@ -378,7 +378,10 @@ def main() -> None:
         f"the time ({cost['cpu']:.3f} of processor time)\n",
         flush=True,
     )
-    found = {case: compare(case, args) for case in args.cases.split("|")}
+    cases = args.cases.split("|")
+    if strange := [case for case in cases if case not in CASES]:
+        raise SystemExit(f"no case {strange[0]!r}; --cases takes {'|'.join(CASES)}")
+    found = {case: compare(case, args) for case in cases}
     kept = all(one["ratio"] >= one["bar"] for one in found.values())
     print(json.dumps({
         "benchmark": "engine_speed", "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
