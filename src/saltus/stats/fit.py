@@ -185,7 +185,7 @@ def _short_list(rss: np.ndarray, rise: np.ndarray, g: grid.Nodes) -> np.ndarray:
     for a, z in zip(g.width_bins, ends, strict=True):
         for values, count in ((rise, KEPT_RISES), (rss, KEPT - KEPT_RISES)):
             out.append(a + np.argpartition(values[:, a:z], count - 1, axis=1)[:, :count])
-    return np.concatenate(out, axis=1)
+    return np.concatenate(out, axis=1).astype(np.int16)  # some thousand nodes; rows are many
 
 
 def fit_draws(fitted: Fit, y: Floats, weight: Floats, u: Floats, bounds: Bounds) -> Fit:
