@@ -91,6 +91,8 @@ class Bench:
     ) -> None:
         self.curves, self.analysis, self.seed, self.threads = curves, analysis, seed, threads
         self.parts = self._measured(curves)
+        self.gates: Gates
+        self.rulings: Sequence[Ruling]
 
     def p_values(self) -> tuple[Floats, Floats]:
         """(C,) of presence, and of a jump."""
@@ -125,31 +127,40 @@ class Bench:
 
     def findings(self, gates: Gates, rulings: Sequence[Ruling]) -> list[Finding]:
         """One finding per curve, in their order."""
+        self.rule(gates, rulings)
         found: dict[int, Finding] = {}
-
-        def finish(part: Part) -> None:
-            own = [rulings[i] for i in part.index]
-            judged = Judged(
-                part.curves, part.measures, self.analysis, np.array([r.q_presence for r in own]),
-                part.sharp_p, np.array([r.q_sharp for r in own]), draw(part.measures),
-            )  # fmt: skip
-            mine = gates.of(part.index)
-            codes = self._codes(part, mine)
-            words = _Words(self.analysis, [r.scope for r in own], [r.integrity for r in own])
-            weights = verdict_weights(
-                part.curves, part.measures, (mine.presence, part.sharp_p <= mine.jump), words, self.analysis,
-                np.random.default_rng([self.seed, 2]),
-            )  # fmt: skip
-            for k, (i, r) in enumerate(zip(part.index.tolist(), own, strict=True)):
-                facts = facts_of(codes[k], scope=r.scope, integrity=r.integrity)
-                found[i] = finding(judged, k, Context(
-                    facts=facts, verdict=decide(facts, self.analysis), weights=weights[k], guards=r.guards,
-                    family_size=r.family_size, dependent=r.dependent, scope_why=r.scope_why,
-                    repeats=r.repeats, draws=int(part.draws[k]), extra=r.extra,
-                ))  # fmt: skip
-
-        self._each(finish, self.parts)
+        for some in self._each(self.findings_of, range(len(self.parts))):
+            found.update(some)
         return [found[i] for i in range(len(self.curves))]
+
+    def rule(self, gates: Gates, rulings: Sequence[Ruling]) -> int:
+        """Take the family's decisions; how many parts have findings to give."""
+        self.gates, self.rulings = gates, rulings
+        return len(self.parts)
+
+    def findings_of(self, k: int) -> dict[int, Finding]:
+        """Place in the bench → finding, of one part: findings are large, so nobody need hold all of them twice."""
+        part, found = self.parts[k], {}
+        own = [self.rulings[i] for i in part.index.tolist()]
+        judged = Judged(
+            part.curves, part.measures, self.analysis, np.array([r.q_presence for r in own]),
+            part.sharp_p, np.array([r.q_sharp for r in own]), draw(part.measures),
+        )  # fmt: skip
+        mine = self.gates.of(part.index)
+        codes = self._codes(part, mine)
+        words = _Words(self.analysis, [r.scope for r in own], [r.integrity for r in own])
+        weights = verdict_weights(
+            part.curves, part.measures, (mine.presence, part.sharp_p <= mine.jump), words, self.analysis,
+            np.random.default_rng([self.seed, 2]),
+        )  # fmt: skip
+        for n, (i, r) in enumerate(zip(part.index.tolist(), own, strict=True)):
+            facts = facts_of(codes[n], scope=r.scope, integrity=r.integrity)
+            found[i] = finding(judged, n, Context(
+                facts=facts, verdict=decide(facts, self.analysis), weights=weights[n], guards=r.guards,
+                family_size=r.family_size, dependent=r.dependent, scope_why=r.scope_why,
+                repeats=r.repeats, draws=int(part.draws[n]), extra=r.extra,
+            ))  # fmt: skip
+        return found
 
     def _measured(self, curves: CurveBatch) -> list[Part]:
         def work(piece: tuple[np.ndarray, tuple[int, int]]) -> Part:

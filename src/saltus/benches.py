@@ -86,9 +86,14 @@ class Benches:
 
     def findings(self, gates: Gates, rulings: Sequence[Ruling]) -> list[Finding]:
         asked = [(gates.of(rows), [rulings[i] for i in rows.tolist()]) for rows in self.shares]
-        found: dict[int, Finding] = {}
-        for rows, own in zip(self.shares, self._ask("findings", asked), strict=True):
-            found.update(zip(rows.tolist(), own, strict=True))
+        if len(self.benches) == 1:
+            return list(self.benches[0].findings(*asked[0]))
+        with ThreadPoolExecutor(len(self.benches)) as pool:
+            parts = pool.map(_found, self.benches, asked)
+            found = {
+                int(rows[i]): finding
+                for rows, own in zip(self.shares, parts, strict=True) for i, finding in own.items()
+            }  # fmt: skip
         return [found[i] for i in range(self.size)]
 
     def _ask(self, what: str, arguments: Sequence[tuple[Any, ...]] | None = None) -> list[Any]:
@@ -138,6 +143,14 @@ class _Apart:
         with contextlib.suppress(BrokenPipeError):
             self.questions.close()
         self.answers.close()
+
+
+def _found(bench: _Apart, decided: tuple[Any, ...]) -> dict[int, Finding]:
+    """The findings of a bench, fetched part by part."""
+    found: dict[int, Finding] = {}
+    for k in range(bench.ask("rule", decided)):
+        found.update(bench.ask("findings_of", (k,)))
+    return found
 
 
 def _serve() -> None:
