@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 from saltus.bench import Bench, Gates, Ruling, Short, processors
 from saltus.records import Analysis, Finding
 from saltus.stats.batch import CurveBatch, Floats
-from saltus.stats.family import Onsets
+from saltus.stats.family import Onsets, gathered
 from saltus.stats.resample import take
 
 LEAST = 600
@@ -69,9 +68,7 @@ class Benches:
 
     def onsets(self, gates: Gates) -> Onsets:
         found = self._ask("onsets", [(gates.of(rows),) for rows in self.shares])
-        order = np.argsort(np.concatenate(self.shares))
-        columns = (np.concatenate([getattr(o, f.name) for o in found]) for f in fields(Onsets))
-        return Onsets(*(column[order] for column in columns))
+        return gathered(list(zip(self.shares, found, strict=True)))
 
     def shorts(
         self, gates: Gates, scope: Sequence[str]

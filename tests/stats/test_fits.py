@@ -13,7 +13,7 @@ from saltus.stats.measure import Measures, measure
 from saltus.stats.monotone import isotonic
 from saltus.stats.series import canonical, local_variance, merged, prepare
 from saltus.stats.shape import FLAT, GRADUAL, JUMP, UNKNOWN
-from saltus.stats.solve import Shares
+from saltus.stats.solve import Shares, solve, tables
 
 RNG = np.random.default_rng
 
@@ -138,3 +138,22 @@ def test_the_right_law_wins_the_weights_and_a_flat_curve_is_a_constant() -> None
     assert np.mean(first[20:] == 0) >= 0.75
     assert not {laws.decided(i) for i in range(20, 40)} & set(broken.NAMES)
     assert laws.weight.sum(axis=1) == pytest.approx(np.ones(40))
+
+
+def test_a_leap_that_climbs_on_is_told_from_one_wide_rise() -> None:
+    """With the straight drift alone its best fit is several times worse: the second drift does the work."""
+    g, rng = grid.nodes(), RNG(8)
+    u = np.linspace(0, 1, 24)[None, None]
+    y = 0.1 + 0.5 / (1 + np.exp(-(u - 0.4) / 0.01)) + 0.25 * np.maximum(u - 0.4, 0) / 0.6
+    y = y + rng.normal(0, 0.005, u.shape)
+    w, ok = np.full(u.shape, 1 / 0.005**2), np.ones(u.shape, dtype=bool)
+    bounds = Bounds(Shares(0.6, 0.5), np.array([0.2]), np.array([0.25]))
+    found = fit(y, w, u, ok, bounds)
+    node = int(found.node[0])
+    assert node >= len(g)
+    assert g.width[node - len(g)] < 0.1
+    assert found.coefficients[0] == pytest.approx([0.1, 0.25, 0.5], abs=0.03)
+    straight = solve(
+        tables(u[0], grid.FINE, late=False), u[0], w[0][None], y[:, None], bounds.share
+    )
+    assert min(a.min() for a in straight.apart()[:2]) > 3 * found.rss[0]

@@ -14,6 +14,7 @@ from typing import Any
 
 from saltus.errors import MissingExtra, UserError, nearest
 from saltus.models import patterns
+from saltus.models.prices import price
 from saltus.records import ModelRef, SeriesEntry
 
 NUMBERS = {"concurrency": 1, "retries": 0, "timeout": 1}
@@ -132,18 +133,6 @@ def _table(name: str, value: Any, where: str) -> None:
                     f"`config` holds `{key}`", where=where, wanted=nearest(key, known),
                     do="tasks state temperature, tokens and stops; concurrency, retries and timeout stand in the entry",
                 )  # fmt: skip
-
-
-def price(value: Any, where: str) -> dict[str, float]:
-    """{input, output} for a million tokens. Raises UserError."""
-    good = isinstance(value, dict) and value and set(value) <= {"input", "output"}
-    numbers = value.values() if good else ()
-    if not good or not all(isinstance(v, (int, float)) and v >= 0 for v in numbers):
-        raise UserError(
-            f"`price: {value}`", where=where,
-            wanted="`price: {input: 0.15, output: 0.6}`, for a million tokens, in one currency",
-        )  # fmt: skip
-    return {name: float(value.get(name, 0.0)) for name in ("input", "output")}
 
 
 def _ref(

@@ -21,6 +21,7 @@ from saltus.models import patterns
 from saltus.models.base import ModelError
 from saltus.models.http_client import Client, Key, Limits
 from saltus.models.http_failures import ServerError
+from saltus.models.prices import price
 from saltus.models.weights import tokenizer_files
 from saltus.records import ModelRef, SeriesEntry
 
@@ -139,7 +140,7 @@ def _options(entry: SeriesEntry, base: Path, where: str) -> dict[str, Any]:
     if "tokenizer" in found:
         found["tokenizer"] = _tokenizer(found["tokenizer"], base, where)
     if "price" in entry.options:
-        found["price"] = _price(entry.options["price"], where)
+        found["price"] = price(entry.options["price"], where)
     return found
 
 
@@ -155,17 +156,6 @@ def _tokenizer(named: str, base: Path, where: str) -> str:
             wanted="a folder with tokenizer.json, or a repository of the hub (organisation/name)",
         )  # fmt: skip
     return f"hf:{repository}"
-
-
-def _price(value: Any, where: str) -> dict[str, float]:
-    good = isinstance(value, dict) and value and set(value) <= {"input", "output"}
-    numbers = value.values() if good else ()
-    if not good or not all(isinstance(v, (int, float)) and v >= 0 for v in numbers):
-        raise UserError(
-            f"`price: {value}`", where=where,
-            wanted="`price: {input: 0.15, output: 0.6}`, for a million tokens, in one currency",
-        )  # fmt: skip
-    return {name: float(value.get(name, 0.0)) for name in ("input", "output")}
 
 
 def _addresses(

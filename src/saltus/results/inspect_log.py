@@ -19,6 +19,7 @@ from saltus.errors import UserError
 from saltus.metrics import lookup
 from saltus.results.chance import nominal_floor
 from saltus.results.formats import load_json
+from saltus.results.inspect_words import COMPARING, SYMBOLS
 from saltus.results.published import (
     Read,
     Row,
@@ -35,19 +36,7 @@ from saltus.results.published import (
 from saltus.results.zstd_zip import Archive
 
 KNOWN = (2,)
-_SYMBOLS = {
-    "C": 1.0,
-    "P": 0.5,
-    "I": 0.0,
-    "N": 0.0,
-    "yes": 1.0,
-    "true": 1.0,
-    "no": 0.0,
-    "false": 0.0,
-}
 _ERRORS = frozenset({"stderr", "bootstrap_stderr", "std", "var", "ci", "ci_lower", "ci_upper"})
-_COMPARING = frozenset({"match", "exact", "includes", "pattern", "answer", "f1"})
-"""Scorers whose target is the wanted answer; elsewhere it may be a rubric for a judge."""
 _SHOTS = ("fewshot", "num_fewshot", "n_shot", "n_shots", "few_shot", "shots")
 
 
@@ -164,7 +153,7 @@ def _items(
                         **_chance(sample, metric),
                     }
                 )
-            if scorer in _COMPARING and not sample.get("choices"):
+            if scorer in COMPARING and not sample.get("choices"):
                 rows += [
                     {**base, "_scorer": scorer, "metric": m, "value": v}
                     for m, v in _twins(sample, score)
@@ -213,7 +202,7 @@ def _values(scorer: str, value: Any, averaged: frozenset[str]) -> Iterator[tuple
 
 def _value(value: Any) -> Row:
     if isinstance(value, str):
-        found = _SYMBOLS.get(value, _SYMBOLS.get(value.lower(), number(value)))
+        found = SYMBOLS.get(value, SYMBOLS.get(value.lower(), number(value)))
         return {
             "value": found,
             "why_missing": None if found is not None else f"the score `{value}` is no number",

@@ -22,7 +22,8 @@ from inspect_ai.util import registry_info
 from saltus.errors import UserError, nearest
 from saltus.hashing import content_hash, file_hash
 from saltus.records import Item
-from saltus.tasks.inspect_scores import COMPARING, chosen
+from saltus.results.inspect_words import COMPARING
+from saltus.tasks.inspect_scores import chosen
 
 WANTED = "`inspect:FILE.py@task` or `inspect:package/task`"
 

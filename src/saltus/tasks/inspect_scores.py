@@ -16,20 +16,9 @@ from typing import Any
 from saltus.hashing import canonical
 from saltus.metrics import Metric, lookup, rank, twin
 from saltus.records import Item, Score
+from saltus.results.inspect_words import COMPARING, SYMBOLS
 from saltus.results.published import text_twins
 
-COMPARING = frozenset({"match", "exact", "includes", "pattern", "answer", "f1"})
-"""Inspect's scorers whose target is the wanted answer; elsewhere it may be a rubric for a judge."""
-_SYMBOLS = {
-    "C": 1.0,
-    "P": 0.5,
-    "I": 0.0,
-    "N": 0.0,
-    "yes": 1.0,
-    "true": 1.0,
-    "no": 0.0,
-    "false": 0.0,
-}
 NO_TWIN = "Inspect's scorer gives no graded twin"
 
 
@@ -115,7 +104,7 @@ def _number(value: Any) -> tuple[float | None, str | None]:
     if isinstance(value, (bool, int, float)):
         return float(value), None
     if isinstance(value, str):
-        known = _SYMBOLS.get(value, _SYMBOLS.get(value.lower()))
+        known = SYMBOLS.get(value, SYMBOLS.get(value.lower()))
         if known is not None:
             return known, None
         try:
