@@ -18,7 +18,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from saltus.hosts import host
+from saltus.runner.machine import host
 
 DEFAULT = Path(__file__).parent.parent.parent / "shared" / "data" / "pythia_evals"
 
@@ -32,7 +32,7 @@ def main() -> None:
         print(json.dumps({"skipped": given}))
         return
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-c", "from saltus.cli import main; main()", "analyze", *given]
+        command = [sys.executable, "-c", "from saltus.cli.main import main; main()", "analyze", *given]
         began = time.perf_counter()
         subprocess.run([*command, "--out", out], check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - began
@@ -41,11 +41,16 @@ def main() -> None:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     machine = host()
     figures = {
-        "cpu": machine["cpu"], "cores": machine["cores"], "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "results": given, "findings": findings, "seconds": round(seconds, 1),
+        "cpu": machine["cpu"],
+        "cores": machine["cores"],
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "results": given,
+        "findings": findings,
+        "seconds": round(seconds, 1),
         "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
-        "peak_gb": round(used.ru_maxrss / 2**20, 2), "report_mb": round(page / 1e6, 2),
-    }  # fmt: skip
+        "peak_gb": round(used.ru_maxrss / 2**20, 2),
+        "report_mb": round(page / 1e6, 2),
+    }
     for name, value in figures.items():
         print(f"{name:18} {value}")
     print(json.dumps(figures))

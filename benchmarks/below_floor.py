@@ -17,7 +17,7 @@ from collections import Counter
 
 import numpy as np
 
-from saltus.hosts import host
+from saltus.runner.machine import host
 from saltus.stats.batch import Floats
 from saltus.stats.passk import bend, exact_interval, pass_until
 
@@ -25,9 +25,7 @@ DESIGNS = ((20, 5, 50), (50, 6, 20), (100, 6, 100), (200, 8, 10), (10, 4, 200))
 BENDS = (-1.0, 0.0, 1.0)
 
 
-def planted(
-    design: tuple[int, int, int], curve: float, rng: np.random.Generator
-) -> tuple[Floats, Floats, Floats]:
+def planted(design: tuple[int, int, int], curve: float, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
     instances, scales, samples = design
     u = np.linspace(-1, 1, scales)
     level, slope = rng.normal(1.0, 1.0, instances), rng.normal(-1.0, 0.3, instances)
@@ -50,19 +48,33 @@ def main() -> None:
             pooled = [_chord(x, r, k) for x, r, k in sets]
             tested = [f for f in found if np.isfinite(f.bend)]
             row = {
-                "instances": design[0], "scales": design[1], "samples": design[2], "bend": curve,
+                "instances": design[0],
+                "scales": design[1],
+                "samples": design[2],
+                "bend": curve,
                 "laws": dict(Counter(f.law for f in found)),
                 "coverage": round(float(np.mean([f.low <= curve <= f.high for f in tested])), 3),
                 "mean": round(float(np.mean([f.bend for f in tested])), 3),
                 "averaged_first": round(float(np.nanmean(pooled)), 3),
-            }  # fmt: skip
+            }
             rows.append(row)
             print("  ".join(f"{k} {v}" for k, v in row.items()))
     held = _rates(rng, 20 * sims)
     print(f"exact interval of a rate of 0.003 over 1,000 samples holds in {held['coverage']:.3f}")
     print(f"until 4 passes at 0.01: r/K {held['r_over_k']:.5f}, (r−1)/(K−1) {held['unbiased']:.5f}")
-    print(json.dumps({"benchmark": "below_floor", "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
-                      "sims": sims, "rows": rows, **held}))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "below_floor",
+                "cpu": machine["cpu"],
+                "cores": machine["cores"],
+                "date": date,
+                "sims": sims,
+                "rows": rows,
+                **held,
+            }
+        )
+    )
 
 
 def _chord(x: Floats, passed: Floats, samples: Floats) -> float:
@@ -82,7 +94,7 @@ def _rates(rng: np.random.Generator, sims: int) -> dict[str, float]:
         "coverage": float(np.mean((low <= 0.003) & (high >= 0.003))),
         "r_over_k": float(np.mean([u.rate for u in kept])),
         "unbiased": float(np.mean([u.unbiased for u in kept if u.unbiased is not None])),
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

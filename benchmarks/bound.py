@@ -19,9 +19,9 @@ from saltus.calibrate.counts import rate
 from saltus.calibrate.families import formats
 from saltus.calibrate.sampling import measure
 from saltus.calibrate.simulate import assemble
-from saltus.hosts import host
-from saltus.judge import judge
+from saltus.judging.judge import judge
 from saltus.records import Analysis
+from saltus.runner.machine import host
 
 
 def main() -> None:
@@ -49,10 +49,19 @@ def main() -> None:
         rest = ", ".join(f"{n} {w}" for w, n in words[row].most_common() if w != "bound")
         print(f"{row:48} bound {bound!s:40} {rest}")
     print(f"{arguments.groups} series in {time.perf_counter() - began:.0f} s")
-    print(json.dumps({
-        "benchmark": "bound", "groups": arguments.groups, "seed": arguments.seed, "bound": shares,
-        "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "bound",
+                "groups": arguments.groups,
+                "seed": arguments.seed,
+                "bound": shares,
+                "cpu": machine["cpu"],
+                "cores": machine["cores"],
+                "date": date,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from saltus.bench import processors
 from saltus.calibrate import Fixed, simulate
-from saltus.hosts import host
+from saltus.judging.share import processors
 from saltus.records import Analysis
+from saltus.runner.machine import host
 from saltus.stats.batch import CurveBatch, Floats
 
 SIZES = (2_500, 5_000, 10_000)
@@ -43,20 +43,17 @@ def curves(n: int) -> CurveBatch:
 
     def repeated(record: Any) -> Any:
         arrays = {f.name: getattr(record, f.name) for f in fields(record)}
-        return replace(record, **{name: np.concatenate([a] * times)[:n] for name, a in arrays.items()
-                                  if isinstance(a, np.ndarray)})  # fmt: skip
+        return replace(
+            record, **{name: np.concatenate([a] * times)[:n] for name, a in arrays.items() if isinstance(a, np.ndarray)}
+        )
 
-    keys = tuple(
-        replace(made.keys[c % len(made)], task=f"task {c}", series=f"series {c}") for c in range(n)
-    )
-    return replace(
-        repeated(made), keys=keys, hard=repeated(made.hard), soft=repeated(made.soft), suspects=((),) * n
-    )  # fmt: skip
+    keys = tuple(replace(made.keys[c % len(made)], task=f"task {c}", series=f"series {c}") for c in range(n))
+    return replace(repeated(made), keys=keys, hard=repeated(made.hard), soft=repeated(made.soft), suspects=((),) * n)
 
 
 def measure(n: int) -> dict[str, float]:
     """In this process: n curves to findings."""
-    from saltus.judge import judge
+    from saltus.judging.judge import judge
 
     batch = curves(n)
     before = _peak_mb()
@@ -64,13 +61,7 @@ def measure(n: int) -> dict[str, float]:
     findings = judge(batch, Analysis(), np.random.default_rng(1))
     seconds, cpu = time.perf_counter() - began, time.process_time() - used
     assert len(findings) == n
-    return {
-        "n": n,
-        "seconds": seconds,
-        "cpu_seconds": cpu,
-        "peak_mb": _peak_mb(),
-        "peak_before_mb": before,
-    }
+    return {"n": n, "seconds": seconds, "cpu_seconds": cpu, "peak_mb": _peak_mb(), "peak_before_mb": before}
 
 
 def naive(n: int) -> dict[str, float]:
@@ -96,9 +87,7 @@ def _fit_one(t: Floats, y: Floats) -> int:
         return p[0] + p[1] * t + p[2] * expit((t - p[3]) / abs(p[4])) - y
 
     def gompertz(p: Floats) -> Floats:
-        return (
-            p[0] + p[1] * t + p[2] * np.exp(-np.exp(np.clip(-(t - p[3]) / abs(p[4]), -50, 50))) - y
-        )
+        return p[0] + p[1] * t + p[2] * np.exp(-np.exp(np.clip(-(t - p[3]) / abs(p[4]), -50, 50))) - y
 
     bounds = ([-np.inf, 0.0, 0.0, 0.0, 1e-3], [np.inf, np.inf, np.inf, 1.0, 2.0])
     for form in (logistic, gompertz):
@@ -110,8 +99,7 @@ def _fit_one(t: Floats, y: Floats) -> int:
 def _peak_mb() -> float:
     """Of this process and, once they have ended, of the processes that judged for it: so many times the largest."""
     own, largest = (
-        resource.getrusage(who).ru_maxrss / 1024
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     return own + processors() * largest
 
@@ -137,16 +125,23 @@ def main() -> None:
     print(f"seconds per curve at {rows[-1]['n']:,} over those at {rows[0]['n']:,}: {growth:.2f}")
     loop = naive(arguments.naive)
     ratio = loop["seconds_per_curve"] / (rows[-1]["seconds"] / rows[-1]["n"])
-    print(
-        f"naive loop: {1000 * loop['seconds_per_curve']:.0f} ms per curve for fits alone, {ratio:.1f} times ours"
-    )
+    print(f"naive loop: {1000 * loop['seconds_per_curve']:.0f} ms per curve for fits alone, {ratio:.1f} times ours")
     within = rows[-1]["seconds"] <= 60 and rows[-1]["peak_mb"] <= 2048
     print(f"{rows[-1]['n']:,} curves within 60 s and 2 GB: {'kept' if within else 'MISSED'}")
-    print(json.dumps({
-        "benchmark": "curves_speed", "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
-        "growth": round(growth, 3), "naive_ratio": round(ratio, 2), "kept": within,
-        "rows": [{k: round(v, 2) for k, v in row.items()} for row in rows],
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "curves_speed",
+                "cpu": machine["cpu"],
+                "cores": machine["cores"],
+                "date": date,
+                "growth": round(growth, 3),
+                "naive_ratio": round(ratio, 2),
+                "kept": within,
+                "rows": [{k: round(v, 2) for k, v in row.items()} for row in rows],
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

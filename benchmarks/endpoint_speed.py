@@ -26,10 +26,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from saltus.hosts import host
-from saltus.models.openai import ServerModel, adapter
-from saltus.models.openai_wire import score_body
+from saltus.models.server.model import ServerModel, adapter
+from saltus.models.server.wire import score_body
 from saltus.records import AskPolicy, Request, SeriesEntry
+from saltus.runner.machine import host
 
 IN_FLIGHT = 200
 ASK = AskPolicy()
@@ -65,19 +65,18 @@ def answer(body: dict[str, Any]) -> bytes:
     draws = [Random(f"{text[:3]}{len(text)}{i}") for i in range(len(text))]
     values = [None] + [-0.1 - 4 * d.random() for d in draws[1:]]
     told = {
-        "tokens": list(text), "token_logprobs": values,
+        "tokens": list(text),
+        "token_logprobs": values,
         "top_logprobs": [None] + [{"e": max(-1.2, v or 0.0)} for v in values[1:]],
-    }  # fmt: skip
+    }
     if not body.get("echo"):
         told = {name: part[-1:] for name, part in told.items()}
-    choice = {"text": text if body.get("echo") else "?", "finish_reason": "length", "logprobs": told}  # fmt: skip
+    choice = {"text": text if body.get("echo") else "?", "finish_reason": "length", "logprobs": told}
     if "messages" in body:
         choice["message"] = {"role": "assistant", "content": "?"}
     usage = {"prompt_tokens": len(text) - 1, "completion_tokens": 1}
     raw = json.dumps({"model": body["model"], "choices": [choice], "usage": usage}).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
-        len(raw), raw,
-    )  # fmt: skip
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(raw), raw)
 
 
 def serve(latency: float, bodies: list[bytes], told: Any) -> None:
@@ -87,9 +86,7 @@ def serve(latency: float, bodies: list[bytes], told: Any) -> None:
         Server.latency = latency
         for body in bodies:
             Server.made[body] = answer(json.loads(body))
-        server = await asyncio.get_running_loop().create_server(
-            Server, "127.0.0.1", 0, backlog=1024
-        )
+        server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=1024)
         told.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
@@ -97,13 +94,10 @@ def serve(latency: float, bodies: list[bytes], told: Any) -> None:
 
 
 def requests(n: int) -> list[Request]:
-    text = (
-        "Question {}: what follows the number {} when one counts by ones, as children do? Answer:"
-    )
+    text = "Question {}: what follows the number {} when one counts by ones, as children do? Answer:"
     numbers = [i * 7919 % 10007 for i in range(n)]
     return [
-        Request(kind="loglikelihood", prompt=text.format(i, x), continuation=f" {x + 1}")
-        for i, x in enumerate(numbers)
+        Request(kind="loglikelihood", prompt=text.format(i, x), continuation=f" {x + 1}") for i, x in enumerate(numbers)
     ]
 
 
@@ -144,15 +138,12 @@ def bare(url: str, bodies: list[dict[str, Any]]) -> float:
 
 def engine(url: str, n: int) -> float:
     """Items per second of a run into a store on disk, opening and probing included."""
-    from saltus.run import run
+    from saltus.runner.loop import run
     from saltus.store import Store
-    from saltus.study import load
+    from saltus.study.document import load
 
     with tempfile.TemporaryDirectory() as folder:
-        items = [
-            {"id": str(i), "question": r.prompt, "target": r.continuation}
-            for i, r in enumerate(requests(n))
-        ]
+        items = [{"id": str(i), "question": r.prompt, "target": r.continuation} for i, r in enumerate(requests(n))]
         Path(folder, "items.jsonl").write_text("\n".join(map(json.dumps, items)), encoding="utf-8")
         document = Path(folder, "study.yaml")
         document.write_text(
@@ -187,11 +178,15 @@ def measured(latency: float, n: int, repeats: int) -> dict[str, float]:
         process.join()
     ideal = IN_FLIGHT / latency
     return {
-        "latency_s": latency, "questions": n, "ideal_per_s": ideal,
-        "ours_per_s": statistics.median(o for o, _ in pairs), "bare_per_s": statistics.median(b for _, b in pairs),
+        "latency_s": latency,
+        "questions": n,
+        "ideal_per_s": ideal,
+        "ours_per_s": statistics.median(o for o, _ in pairs),
+        "bare_per_s": statistics.median(b for _, b in pairs),
         "of_ideal": statistics.median(o / ideal for o, _ in pairs),
-        "of_bare": statistics.median(o / b for o, b in pairs), "run_per_s": whole,
-    }  # fmt: skip
+        "of_bare": statistics.median(o / b for o, b in pairs),
+        "run_per_s": whole,
+    }
 
 
 def opened(url: str) -> ServerModel:
@@ -218,11 +213,19 @@ def main() -> None:
     slow, fast = found
     print(f"of the ideal rate at 1 s: {slow['of_ideal']:.2f} (bar 0.9)")
     print(f"of a bare aiohttp loop at 50 ms: {fast['of_bare']:.2f} (bar 0.8)")
-    print(json.dumps({
-        "benchmark": "endpoint_speed", "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
-        "of_ideal_at_1s": round(slow["of_ideal"], 3), "of_bare_at_50ms": round(fast["of_bare"], 3),
-        "rows": [{name: round(value, 3) for name, value in row.items()} for row in found],
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "endpoint_speed",
+                "cpu": machine["cpu"],
+                "cores": machine["cores"],
+                "date": date,
+                "of_ideal_at_1s": round(slow["of_ideal"], 3),
+                "of_bare_at_50ms": round(fast["of_bare"], 3),
+                "rows": [{name: round(value, 3) for name, value in row.items()} for row in found],
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -31,26 +31,49 @@ from typing import Any
 
 import numpy as np
 
-CASES = {
-    "few-shot": 10.0,
-    "few-shot, same examples": 10.0,
-    "zero-shot": 3.0,
-    "letters": 1.0,
-    "single": 1.0,
-}
+CASES = {"few-shot": 10.0, "few-shot, same examples": 10.0, "zero-shot": 3.0, "letters": 1.0, "single": 1.0}
 """Case → how many times lm-eval's items per second are wanted."""
 
 PEOPLE = [
-    "Anna", "Boris", "Clara", "Dinesh", "Elena", "Farid", "Greta", "Hugo", "Irina", "Jonas", "Keiko", "Lamar",
-    "Marta", "Nils", "Olga",
-]  # fmt: skip
+    "Anna",
+    "Boris",
+    "Clara",
+    "Dinesh",
+    "Elena",
+    "Farid",
+    "Greta",
+    "Hugo",
+    "Irina",
+    "Jonas",
+    "Keiko",
+    "Lamar",
+    "Marta",
+    "Nils",
+    "Olga",
+]
 THINGS = [
-    "apples", "books", "candles", "drums", "eggs", "feathers", "globes", "hammers", "irons", "jars", "kites",
-    "lamps", "maps",
-]  # fmt: skip
+    "apples",
+    "books",
+    "candles",
+    "drums",
+    "eggs",
+    "feathers",
+    "globes",
+    "hammers",
+    "irons",
+    "jars",
+    "kites",
+    "lamps",
+    "maps",
+]
 PLACES = [
-    "a wooden box", "the old market", "her neighbour's garage", "a shop by the river", "the attic", "a blue basket",
-]  # fmt: skip
+    "a wooden box",
+    "the old market",
+    "her neighbour's garage",
+    "a shop by the river",
+    "the attic",
+    "a blue basket",
+]
 
 
 def question(rng: np.random.Generator) -> tuple[str, list[str]]:
@@ -80,16 +103,14 @@ def pairs(case: str, n: int) -> list[list[tuple[str, str]]]:
 
 
 def examples(rng: np.random.Generator) -> str:
-    return "".join(
-        f"{text}{choices[0]}.\n\n" for text, choices in (question(rng) for _ in range(5))
-    )
+    return "".join(f"{text}{choices[0]}.\n\n" for text, choices in (question(rng) for _ in range(5)))
 
 
 # ------------------------------------------------------------------------------- one side, in its own process
 
 
 def opened(folder: Path, args: argparse.Namespace) -> Any:
-    from saltus.models.transformers_model import TransformersModel
+    from saltus.models.local.model import TransformersModel
     from saltus.records import AskPolicy, ModelRef
 
     ref = ModelRef(adapter="dir", location=str(folder), series="speed")
@@ -113,28 +134,30 @@ def ours(folder: Path, case: str, args: argparse.Namespace) -> dict[str, Any]:
     def score(items: list[list[tuple[str, str]]]) -> list[list[float]]:
         rows = [[model.encode(asked(*pair)) for pair in item] for item in items]
         answers = {a.key: a for a in model.loglikelihood([r for some in rows for r in some])}
-        return [
-            [sum(answers[answer_key(model.identity, r)].token_logprobs) for r in some]
-            for some in rows
-        ]
+        return [[sum(answers[answer_key(model.identity, r)].token_logprobs) for r in some] for some in rows]
 
     found = timed(score, pairs(case, args.items), lambda: passes.clear())
     tokens, seconds = sum(n for n, _ in passes), sum(s for _, s in passes)
     return found | {
-        "tokens": tokens, "body_tokens_per_s": tokens / seconds, "engine": model.engine.describe(),
+        "tokens": tokens,
+        "body_tokens_per_s": tokens / seconds,
+        "engine": model.engine.describe(),
         "head_rows": head_rows(model, case, args.items),
-        "plain_body_tokens_per_s": plain_body(model.net), "plain_head_rows_per_s": plain_head(model.net),
-    }  # fmt: skip
+        "plain_body_tokens_per_s": plain_body(model.net),
+        "plain_head_rows_per_s": plain_head(model.net),
+    }
 
 
 def head_rows(model: Any, case: str, items: int) -> int:
     """Distinct prefixes after which a token is wanted."""
     rows = [model.encode(asked(*pair)) for item in pairs(case, items) for pair in item]
-    return len({
-        (r.prompt_ids + r.continuation_ids)[:k]
-        for r in rows
-        for k in range(len(r.prompt_ids), len(r.prompt_ids) + len(r.continuation_ids))
-    })  # fmt: skip
+    return len(
+        {
+            (r.prompt_ids + r.continuation_ids)[:k]
+            for r in rows
+            for k in range(len(r.prompt_ids), len(r.prompt_ids) + len(r.continuation_ids))
+        }
+    )
 
 
 def tails(folder: Path, _: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -143,8 +166,7 @@ def tails(folder: Path, _: str, args: argparse.Namespace) -> dict[str, Any]:
     base = pairs("few-shot", args.items)
     turns = [" Think.\nAnswer:", " Be brief.\nAnswer:", " Guess.\nAnswer:"]
     more = [
-        [(a.removesuffix("\nAnswer:") + turn, b) for turn in ["\nAnswer:", *turns] for a, b in item]
-        for item in base
+        [(a.removesuffix("\nAnswer:") + turn, b) for turn in ["\nAnswer:", *turns] for a, b in item] for item in base
     ]
     found = {}
     for name, items in (("alone", base), ("with conditions", more)):
@@ -157,9 +179,7 @@ def tails(folder: Path, _: str, args: argparse.Namespace) -> dict[str, Any]:
         list(model.loglikelihood(rows[:8]))
         began, spent = time.perf_counter(), time.process_time()
         list(model.loglikelihood(rows))
-        found[name] = {
-            "wall": time.perf_counter() - began, "cpu": time.process_time() - spent, "tokens": len(distinct),
-        }  # fmt: skip
+        found[name] = {"wall": time.perf_counter() - began, "cpu": time.process_time() - spent, "tokens": len(distinct)}
     return found
 
 
@@ -216,13 +236,11 @@ def theirs(folder: Path, case: str, args: argparse.Namespace) -> dict[str, Any]:
     size: Any = args.size if args.size == "auto" else int(args.size)
     model = HFLM(
         pretrained=str(folder), device="cpu", dtype="float32", batch_size=size, max_batch_size=64, add_bos_token=True
-    )  # fmt: skip
+    )
 
     def score(items: list[list[tuple[str, str]]]) -> list[list[float]]:
         flat = [
-            Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=0)
-            for item in items
-            for pair in item
+            Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=0) for item in items for pair in item
         ]
         said = iter(model.loglikelihood(flat, disable_tqdm=True))
         return [[next(said)[0] for _ in item] for item in items]
@@ -239,9 +257,13 @@ def timed(score: Any, items: list[Any], before: Any = lambda: None) -> dict[str,
     sums = score(items)
     wall, cpu = time.perf_counter() - began, time.process_time() - spent
     return {
-        "wall": wall, "cpu": cpu, "items": len(items), "sums": sums,
-        "peak_mb": memory("VmHWM"), "loaded_mb": loaded,
-    }  # fmt: skip
+        "wall": wall,
+        "cpu": cpu,
+        "items": len(items),
+        "sums": sums,
+        "peak_mb": memory("VmHWM"),
+        "loaded_mb": loaded,
+    }
 
 
 def memory(field: str) -> float:
@@ -255,15 +277,27 @@ def memory(field: str) -> float:
 # ------------------------------------------------------------------------------------------- the comparison
 
 
-def run(
-    side: str, case: str, size: str, args: argparse.Namespace, items: int | None = None
-) -> dict[str, Any] | None:
+def run(side: str, case: str, size: str, args: argparse.Namespace, items: int | None = None) -> dict[str, Any] | None:
     """One side in a process of its own; None if it did not get through."""
     command = [
-        sys.executable, __file__, str(args.folder), "--side", side, "--case", case, "--size", size,
-        "--items", str(items or args.items), "--threads", str(args.threads), "--memory-mb", str(args.memory_mb),
-        "--limit-gb", str(args.limit_gb),
-    ]  # fmt: skip
+        sys.executable,
+        __file__,
+        str(args.folder),
+        "--side",
+        side,
+        "--case",
+        case,
+        "--size",
+        size,
+        "--items",
+        str(items or args.items),
+        "--threads",
+        str(args.threads),
+        "--memory-mb",
+        str(args.memory_mb),
+        "--limit-gb",
+        str(args.limit_gb),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
@@ -289,24 +323,30 @@ def compare(case: str, args: argparse.Namespace) -> dict[str, Any]:
             continue
         line(case, f"lm-eval {size}", other)
         rates[size], cpu[size] = few / other["wall"], few / other["cpu"]
-        both = (
-            np.concatenate([np.asarray(item) for item in one["sums"][:few]])
-            for one in (mine, other)
-        )
+        both = (np.concatenate([np.asarray(item) for item in one["sums"][:few]]) for one in (mine, other))
         apart = max(apart, float(np.abs(np.subtract(*both)).max()))
     found = {
-        "items": n, "ours_items_per_s": n / mine["wall"], "lm_eval_items_per_s": rates,
-        "ratio": n / mine["wall"] / max(rates.values()), "ratio_cpu": n / mine["cpu"] / max(cpu.values()),
-        "lm_eval_items": few, "largest_difference_of_a_sum": apart, "distinct_tokens": mine["tokens"],
+        "items": n,
+        "ours_items_per_s": n / mine["wall"],
+        "lm_eval_items_per_s": rates,
+        "ratio": n / mine["wall"] / max(rates.values()),
+        "ratio_cpu": n / mine["cpu"] / max(cpu.values()),
+        "lm_eval_items": few,
+        "largest_difference_of_a_sum": apart,
+        "distinct_tokens": mine["tokens"],
         "tokens_per_s_over_plain_body": mine["tokens"] / mine["wall"] / mine["plain_body_tokens_per_s"],
         "body_tokens_per_s_over_plain_body": mine["body_tokens_per_s"] / mine["plain_body_tokens_per_s"],
         "of_body_and_head": (
             mine["tokens"] / mine["plain_body_tokens_per_s"] + mine["head_rows"] / mine["plain_head_rows_per_s"]
-        ) / mine["wall"],
-        "head_rows": mine["head_rows"], "plain_head_rows_per_s": mine["plain_head_rows_per_s"],
-        "plain_body_tokens_per_s": mine["plain_body_tokens_per_s"], "engine": mine["engine"],
-        "mb_beside_weights": mine["peak_mb"] - mine["loaded_mb"], "bar": CASES[case],
-    }  # fmt: skip
+        )
+        / mine["wall"],
+        "head_rows": mine["head_rows"],
+        "plain_head_rows_per_s": mine["plain_head_rows_per_s"],
+        "plain_body_tokens_per_s": mine["plain_body_tokens_per_s"],
+        "engine": mine["engine"],
+        "mb_beside_weights": mine["peak_mb"] - mine["loaded_mb"],
+        "bar": CASES[case],
+    }
     print(
         f"{case:26}{'ratio':14} {found['ratio']:.1f} by the clock, {found['ratio_cpu']:.1f} in processor time "
         f"(bar {CASES[case]:g}); largest |Δ| {apart:.1e} nats; {mine['tokens']:,} distinct tokens at "
@@ -330,9 +370,7 @@ def line(case: str, who: str, one: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=os.environ.get("SALTUS_GEMMA"))
     parser.add_argument("--items", type=int, default=16)
     parser.add_argument("--lm-eval-items", type=int, default=8)
@@ -354,20 +392,12 @@ def main() -> None:
 
         torch.set_num_threads(args.threads)
         resource.setrlimit(resource.RLIMIT_DATA, (int(args.limit_gb * 2**30),) * 2)
-        print(
-            json.dumps(
-                {"ours": ours, "theirs": theirs, "tails": tails}[args.side](
-                    args.folder, args.case, args
-                )
-            )
-        )
+        print(json.dumps({"ours": ours, "theirs": theirs, "tails": tails}[args.side](args.folder, args.case, args)))
         return
-    from saltus.hosts import host
+    from saltus.runner.machine import host
 
     machine, date = host(), time.strftime("%Y-%m-%d")
-    print(
-        f"{machine['cpu']}, {machine['cores']} cores, {args.threads} threads, {date}, {args.folder.name}, fp32\n"
-    )
+    print(f"{machine['cpu']}, {machine['cores']} cores, {args.threads} threads, {date}, {args.folder.name}, fp32\n")
     extra = run("tails", "-", "-", args)
     assert extra is not None
     one, four = extra["alone"], extra["with conditions"]
@@ -383,11 +413,21 @@ def main() -> None:
         raise SystemExit(f"no case {strange[0]!r}; --cases takes {'|'.join(CASES)}")
     found = {case: compare(case, args) for case in cases}
     kept = all(one["ratio"] >= one["bar"] for one in found.values())
-    print(json.dumps({
-        "benchmark": "engine_speed", "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
-        "threads": args.threads, "memory_mb": args.memory_mb, "kept": kept, "cases": found,
-        "per_condition": {"tokens": each, **cost},
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "engine_speed",
+                "cpu": machine["cpu"],
+                "cores": machine["cores"],
+                "date": date,
+                "threads": args.threads,
+                "memory_mb": args.memory_mb,
+                "kept": kept,
+                "cases": found,
+                "per_condition": {"tokens": each, **cost},
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

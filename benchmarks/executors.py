@@ -58,14 +58,22 @@ def random_model(folder: Path) -> Path:
     """A Llama of 14 million parameters that knows nothing."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from saltus.models.tiny import tokenizer
+    from saltus.models.local.tiny import tokenizer
 
     folder.mkdir()
     words = tokenizer(folder)
-    LlamaForCausalLM(LlamaConfig(
-        vocab_size=len(words), hidden_size=384, num_hidden_layers=8, num_attention_heads=6, intermediate_size=1024,
-        max_position_embeddings=1024, bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id,
-    )).save_pretrained(folder)  # fmt: skip
+    LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(words),
+            hidden_size=384,
+            num_hidden_layers=8,
+            num_attention_heads=6,
+            intermediate_size=1024,
+            max_position_embeddings=1024,
+            bos_token_id=words.bos_token_id,
+            eos_token_id=words.eos_token_id,
+        )
+    ).save_pretrained(folder)
     return folder
 
 
@@ -76,8 +84,8 @@ def bare(document: Path, part: int) -> None:
     """Loads the model, scores every second item, says how long the scoring took."""
     import numpy as np
 
-    from saltus import study as studies
-    from saltus.run import resolve
+    from saltus.runner.loop import resolve
+    from saltus.study import document as studies
 
     study = studies.load(document)
     ((ref, (task,)),) = resolve(study)
@@ -85,9 +93,7 @@ def bare(document: Path, part: int) -> None:
 
     model = plugins.load("models", ref.adapter).open(ref, study.ask)
     items = task.items(None, np.random.default_rng(0))
-    requests = [
-        model.encode(request) for i in range(part, len(items), 2) for request in task.ask(items[i])
-    ]
+    requests = [model.encode(request) for i in range(part, len(items), 2) for request in task.ask(items[i])]
     began = time.perf_counter()
     answers = list(model.loglikelihood(requests))
     spent = time.perf_counter() - began
@@ -101,22 +107,21 @@ def bare(document: Path, part: int) -> None:
 def by_bare(document: Path) -> dict[str, float]:
     command = [sys.executable, __file__, "--bare", str(document), "--part"]
     began, spent = time.perf_counter(), processor_seconds()
-    running = [
-        subprocess.Popen([*command, str(part)], stdout=subprocess.PIPE, text=True)
-        for part in (0, 1)
-    ]
+    running = [subprocess.Popen([*command, str(part)], stdout=subprocess.PIPE, text=True) for part in (0, 1)]
     said = [json.loads(process.communicate()[0]) for process in running]
     return {
-        "whole": time.perf_counter() - began, "asking": max(s["seconds"] for s in said),
-        "cpu": processor_seconds() - spent, "total": sum(s["total"] for s in said),
-    }  # fmt: skip
+        "whole": time.perf_counter() - began,
+        "asking": max(s["seconds"] for s in said),
+        "cpu": processor_seconds() - spent,
+        "total": sum(s["total"] for s in said),
+    }
 
 
 def by_ray(document: Path) -> dict[str, float]:
-    from saltus import study
-    from saltus.on_ray import Ray
-    from saltus.run import Progress, run
+    from saltus.runner.loop import Progress, run
+    from saltus.runner.ray import Ray
     from saltus.store import Store
+    from saltus.study import document as study
 
     store = Store(document.parent / "ray" / "study.saltus")
     executor = Ray(workers=2, threads=1)
@@ -143,7 +148,7 @@ def by_shards(document: Path) -> dict[str, float]:
     running = [
         subprocess.Popen([saltus, "run", str(document), "--shard", f"{i}/2", "--json"], stdout=subprocess.DEVNULL)
         for i in (1, 2)
-    ]  # fmt: skip
+    ]
     assert [process.wait() for process in running] == [0, 0]
     ended = {"whole": time.perf_counter() - began, "cpu": processor_seconds() - spent}
     return {**ended, **stored(store)}
@@ -185,13 +190,11 @@ def main() -> None:
     if args.bare is not None:
         bare(args.bare, args.part)
         return
-    from saltus.hosts import host
+    from saltus.runner.machine import host
 
     items, rounds = (40, 1) if args.quick else (args.items, args.rounds)
     machine, date = host(), time.strftime("%Y-%m-%d")
-    print(
-        f"{machine['cpu']}, {machine['cores']} cores, {date}; {items} items, two processes of one thread\n"
-    )
+    print(f"{machine['cpu']}, {machine['cores']} cores, {date}; {items} items, two processes of one thread\n")
     ways = {"bare": by_bare, "ray": by_ray, "shards": by_shards}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory(prefix="saltus-executors-") as base:
@@ -210,7 +213,7 @@ def main() -> None:
     rates = {
         name: {k: items / statistics.mean(one[k] for one in some) for k in ("whole", "asking", "cpu")}
         for name, some in found.items()
-    }  # fmt: skip
+    }
     result: dict[str, Any] = {}
     print()
     for name, rate in rates.items():
@@ -222,12 +225,23 @@ def main() -> None:
             f"per second of processors {result[name]['cpu']:.3f} of bare"
         )
     del result["bare"]
-    print(json.dumps({
-        "benchmark": "executors", "cpu": machine["cpu"], "cores": machine["cores"], "date": date, "items": items,
-        "model": args.folder.name if args.folder else "random llama, 14 million parameters",
-        "items_per_s": rates, "ratio": result, "cluster_s": [one["cluster"] for one in found["ray"]],
-        "bar": BAR, "kept": max(r["whole"] for r in result.values()) >= BAR,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "executors",
+                "cpu": machine["cpu"],
+                "cores": machine["cores"],
+                "date": date,
+                "items": items,
+                "model": args.folder.name if args.folder else "random llama, 14 million parameters",
+                "items_per_s": rates,
+                "ratio": result,
+                "cluster_s": [one["cluster"] for one in found["ray"]],
+                "bar": BAR,
+                "kept": max(r["whole"] for r in result.values()) >= BAR,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -21,19 +21,23 @@ from pathlib import Path
 
 import numpy as np
 
-from saltus.curves import assemble
-from saltus.forecast import LAST, Forecast, forecast_batch
-from saltus.forecast_curves import points_of
-from saltus.hosts import host
-from saltus.results.reading import read
+from saltus.curves.assemble import assemble
+from saltus.planning.curves import points_of
+from saltus.planning.forecast import LAST, Forecast, forecast_batch
+from saltus.results.read import read
+from saltus.runner.machine import host
 from saltus.stats.batch import CurveBatch
 from saltus.stats.resample import take
 
 # data set, axis, points or decades hidden
 CASES = (
-    ("gadre_scaling", "flops", 0.5), ("obsscaling", "flops", 2), ("sloth_leaderboard", "flops", 2),
-    ("olmo_ladder", "tokens", 0.5), ("pythia_evals", "tokens", 0.5), ("bigscience_checkpoints", "tokens", 0.3),
-)  # fmt: skip
+    ("gadre_scaling", "flops", 0.5),
+    ("obsscaling", "flops", 2),
+    ("sloth_leaderboard", "flops", 2),
+    ("olmo_ladder", "tokens", 0.5),
+    ("pythia_evals", "tokens", 0.5),
+    ("bigscience_checkpoints", "tokens", 0.3),
+)
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,7 @@ def main() -> None:
         batch = assemble(read([str(source)]).table, axis=axis, series=keys).batch
         if not len(batch):
             continue
-        main_ones = np.flatnonzero(
-            [k.primary and k.axis == axis and k.slice is None for k in batch.keys]
-        )
+        main_ones = np.flatnonzero([k.primary and k.axis == axis and k.slice is None for k in batch.keys])
         hidden = hide(take(batch, main_ones), how)
         # The rest stays in the batch: other families' small models are what components learn from.
         known = np.flatnonzero(np.isfinite(hidden.at))
@@ -100,16 +102,20 @@ def main() -> None:
     for methods in rows.values():
         for method, misses in methods.items():
             merged[method] += misses
-    show(
-        "all",
-        merged,
-        (sum(len(m[LAST]) for m in rows.values()), float(np.mean(list(declined.values()))), 0.0),
+    show("all", merged, (sum(len(m[LAST]) for m in rows.values()), float(np.mean(list(declined.values()))), 0.0))
+    print(
+        json.dumps(
+            {
+                "benchmark": "forecast",
+                "cpu": machine["cpu"],
+                "cores": machine["cores"],
+                "date": date,
+                "methods": {m: summary(v) for m, v in merged.items()},
+                "declined": declined,
+                "chosen": {name: summary(m["chosen"]) for name, m in rows.items()},
+            }
+        )
     )
-    print(json.dumps({
-        "benchmark": "forecast", "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
-        "methods": {m: summary(v) for m, v in merged.items()}, "declined": declined,
-        "chosen": {name: summary(m["chosen"]) for name, m in rows.items()},
-    }))  # fmt: skip
 
 
 def score(found: list[Forecast], truth: np.ndarray) -> dict[str, list[tuple[float, float, bool]]]:
@@ -131,20 +137,23 @@ def summary(misses: list[tuple[float, float, bool]]) -> dict[str, float]:
         return {"curves": 0}
     miss, still, held = (np.array(v, dtype=float) for v in zip(*misses, strict=True))
     return {
-        "curves": len(miss), "error": round(float(miss.mean()), 4), "last": round(float(still.mean()), 4),
-        "relative": round(float(miss.sum() / max(still.sum(), 1e-12)), 3), "coverage": round(float(held.mean()), 3),
-    }  # fmt: skip
+        "curves": len(miss),
+        "error": round(float(miss.mean()), 4),
+        "last": round(float(still.mean()), 4),
+        "relative": round(float(miss.sum() / max(still.sum(), 1e-12)), 3),
+        "coverage": round(float(held.mean()), 3),
+    }
 
 
-def show(
-    name: str, methods: dict[str, list[tuple[float, float, bool]]], facts: tuple[int, float, float]
-) -> None:
+def show(name: str, methods: dict[str, list[tuple[float, float, bool]]], facts: tuple[int, float, float]) -> None:
     print(f"\n{name}: {facts[0]} curves, {facts[1]:.0%} declined, {facts[2]:.0f} s")
     for method in sorted(methods, key=lambda m: (m != "chosen", m)):
         s = summary(methods[method])
         if s["curves"]:
-            print(f"  {method:13s} {s['curves']:5d}  error {s['error']:.3f}  last value {s['last']:.3f}  "
-                  f"relative {s['relative']:.2f}  coverage {s['coverage']:.2f}")  # fmt: skip
+            print(
+                f"  {method:13s} {s['curves']:5d}  error {s['error']:.3f}  last value {s['last']:.3f}  "
+                f"relative {s['relative']:.2f}  coverage {s['coverage']:.2f}"
+            )
 
 
 if __name__ == "__main__":

@@ -25,9 +25,7 @@ def write(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     file = Path(assemble(Path(f"{folder}.gguf"), overwrite=True))
     words = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    read = AutoModelForCausalLM.from_pretrained(
-        file.parent, gguf_file=file.name, dtype=torch.float32
-    )
+    read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     stated = read.config.to_dict()
     stated.pop("quantization_config", None)
     net = AutoModelForCausalLM.from_config(type(read.config)(**stated), dtype=torch.float32)

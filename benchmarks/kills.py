@@ -42,7 +42,7 @@ limit: {limit}
 
 
 def study_of(folder: Path, sleep: float, limit: int) -> Any:
-    from saltus import study
+    from saltus.study import document as study
 
     text = STUDY.format(tally=folder / "tally", sleep=sleep, limit=limit)
     return study.loads(text, base=folder)
@@ -50,15 +50,15 @@ def study_of(folder: Path, sleep: float, limit: int) -> Any:
 
 def go(folder: Path, where: str, limit: int) -> None:
     """The run that is killed."""
-    from saltus.executors import here
-    from saltus.run import RunSettings, run
+    from saltus.runner.here import here
+    from saltus.runner.loop import RunSettings, run
     from saltus.store import Store
     from saltus.store.writer import CommitPolicy
 
     if where == "here":
         executor = here()
     else:
-        from saltus.on_ray import Ray
+        from saltus.runner.ray import Ray
 
         executor = Ray(where, workers=2)
     settings = RunSettings(window=50, commit=CommitPolicy(most_rows=ROWS))
@@ -69,7 +69,7 @@ def go(folder: Path, where: str, limit: int) -> None:
 
 def start(folder: Path, where: str, limit: int) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
-    command = [sys.executable, __file__, "--go", where, "--folder", str(folder), "--limit", str(limit)]  # fmt: skip
+    command = [sys.executable, __file__, "--go", where, "--folder", str(folder), "--limit", str(limit)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -84,7 +84,7 @@ def given(folder: Path) -> Counter[str]:
 
 def killed(folder: Path, name: str, where: str, kills: int) -> dict[str, Any]:
     """Kills a run so many times, lets it finish, and compares."""
-    from saltus.run import run
+    from saltus.runner.loop import run
     from saltus.store import Store
 
     dice, workers = random.Random(17), 1 if name == "here" else 2
@@ -112,14 +112,20 @@ def killed(folder: Path, name: str, where: str, kills: int) -> dict[str, Any]:
     table = store.table(plain).collect().equals(whole.table(plain).collect())
     worst = {p.severity for p in store.verify()}
     result = {
-        "kills": done, "while_asking": midway, "answers": once, "given_twice": asked.total() - once,
-        "in_flight_at_most": done * workers * ROWS, "identical": table and finished == 0,
+        "kills": done,
+        "while_asking": midway,
+        "answers": once,
+        "given_twice": asked.total() - once,
+        "in_flight_at_most": done * workers * ROWS,
+        "identical": table and finished == 0,
         "damage": "damage" in worst,
-    }  # fmt: skip
+    }
     result["kept"] = (
-        result["identical"] and not result["damage"] and done == kills
+        result["identical"]
+        and not result["damage"]
+        and done == kills
         and result["given_twice"] <= result["in_flight_at_most"]
-    )  # fmt: skip
+    )
     return result
 
 
@@ -135,7 +141,7 @@ def main() -> None:
     if args.go:
         go(args.folder, args.go, args.limit)
         return
-    from saltus.hosts import host
+    from saltus.runner.machine import host
     from saltus.testing.clusters import local_cluster
 
     machine, date = host(), time.strftime("%Y-%m-%d")
@@ -156,10 +162,18 @@ def main() -> None:
             flush=True,
         )
     kept = all(one["kept"] for one in found.values())
-    print(json.dumps({
-        "benchmark": "kills", "cpu": machine["cpu"], "cores": machine["cores"], "date": date, "kept": kept,
-        "runs": found,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "kills",
+                "cpu": machine["cpu"],
+                "cores": machine["cores"],
+                "date": date,
+                "kept": kept,
+                "runs": found,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

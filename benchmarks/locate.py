@@ -23,16 +23,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from saltus.bench import cut
 from saltus.calibrate import Fixed, Truth, shapes, simulate
 from saltus.calibrate.draft import Canvas, Draft
 from saltus.calibrate.sampling import measure as ask
 from saltus.calibrate.settings import Setting, draw_setting
 from saltus.calibrate.simulate import assemble, truth_of
-from saltus.hosts import host
-from saltus.judge import judge
-from saltus.locate import looks
+from saltus.judging.judge import judge
+from saltus.judging.share import cut
+from saltus.planning.locate import looks
 from saltus.records import Analysis, Finding
+from saltus.runner.machine import host
 from saltus.stats import locating
 from saltus.stats.batch import Bools, CurveBatch
 from saltus.stats.resample import take
@@ -53,10 +53,9 @@ def leaps(n: int, rng: np.random.Generator) -> tuple[CurveBatch, list[Truth]]:
 def nulls(n: int, rng: np.random.Generator) -> tuple[CurveBatch, list[Truth]]:
     """n sweeps without a leap."""
     made = [
-        simulate(1, rng, words=("flat", "smooth", "irregular"),
-                 fixed=Fixed(points=POINTS, grid=str(rng.choice(GRIDS))))
+        simulate(1, rng, words=("flat", "smooth", "irregular"), fixed=Fixed(points=POINTS, grid=str(rng.choice(GRIDS))))
         for _ in range(n)
-    ]  # fmt: skip
+    ]
     return _joined([b for b, _ in made]), [t for _, [t] in made]
 
 
@@ -80,9 +79,17 @@ def _leap(rng: np.random.Generator) -> Draft:
         _, other = shapes.any_sigmoid(rng)
         soft = np.tile(shapes.at(other, canvas.xs, place, wide), (setting.seeds, 1))
     return Draft(
-        word="sharp", kind="leap", family=family, setting=setting, hard=(1 - trend) * rises + trend * canvas.ts,
-        soft=soft, leap=rises[-1], soft_leap=None if soft is None else soft[-1], onset=place, leapt=setting.seeds,
-    )  # fmt: skip
+        word="sharp",
+        kind="leap",
+        family=family,
+        setting=setting,
+        hard=(1 - trend) * rises + trend * canvas.ts,
+        soft=soft,
+        leap=rises[-1],
+        soft_leap=None if soft is None else soft[-1],
+        onset=place,
+        leapt=setting.seeds,
+    )
 
 
 def _joined(batches: Sequence[CurveBatch]) -> CurveBatch:
@@ -93,21 +100,28 @@ def _joined(batches: Sequence[CurveBatch]) -> CurveBatch:
 
     def channel(name: str):  # type: ignore[no-untyped-def]
         parts = [vars(getattr(b, name)) for b in batches]
-        return replace(getattr(batches[0], name), **{
-            k: np.concatenate([padded(p[k], np.nan) if p[k].ndim == 3 else p[k] for p in parts])
-            for k in parts[0] if parts[0][k] is not None
-        })  # fmt: skip
+        return replace(
+            getattr(batches[0], name),
+            **{
+                k: np.concatenate([padded(p[k], np.nan) if p[k].ndim == 3 else p[k] for p in parts])
+                for k in parts[0]
+                if parts[0][k] is not None
+            },
+        )
 
-    keys = tuple(
-        replace(b.keys[0], task=f"task {i}", series=f"series {i}") for i, b in enumerate(batches)
-    )
+    keys = tuple(replace(b.keys[0], task=f"task {i}", series=f"series {i}") for i, b in enumerate(batches))
     return replace(
-        batches[0], keys=keys, x=np.concatenate([padded(b.x, np.nan) for b in batches]),
+        batches[0],
+        keys=keys,
+        x=np.concatenate([padded(b.x, np.nan) for b in batches]),
         raw_x=np.concatenate([padded(b.raw_x, np.nan) for b in batches]),
         seen=np.concatenate([padded(b.seen, False) for b in batches]),
-        log_axis=np.concatenate([b.log_axis for b in batches]), hard=channel("hard"), soft=channel("soft"),
-        has_soft=np.concatenate([b.has_soft for b in batches]), suspects=(),
-    )  # fmt: skip
+        log_axis=np.concatenate([b.log_axis for b in batches]),
+        hard=channel("hard"),
+        soft=channel("soft"),
+        has_soft=np.concatenate([b.has_soft for b in batches]),
+        suspects=(),
+    )
 
 
 class Search:
@@ -149,9 +163,7 @@ def asked_part(batch: CurveBatch, searches: Sequence[Search]) -> CurveBatch:
     return cut(part, part.shape[1], int(part.seen.sum(axis=2).max()))
 
 
-def rows(
-    batch: CurveBatch, truths: Sequence[Truth], rng: np.random.Generator, words: int
-) -> Iterator[dict]:
+def rows(batch: CurveBatch, truths: Sequence[Truth], rng: np.random.Generator, words: int) -> Iterator[dict]:
     """What was found in every sweep; full verdicts for the first `words`."""
     aim = locating.Aim()
     searches = searched(batch, aim)
@@ -162,13 +174,22 @@ def rows(
         judged[:words] = judge(take(batch, np.arange(min(words, len(batch)))), ANALYSIS, rng)
     for s, f, look, whole, truth in zip(searches, found, full, judged, truths, strict=True):
         yield {
-            "truth": truth.word, "verdict": f.verdict, "full_verdict": whole.verdict if whole else None,
-            "asked": int(s.asked.sum()), "of": len(s.asked), "why": s.why, "seeds": truth.n_seeds,
-            "items": truth.n_items, "true_width": truth.width_hard, "full_rises": look.rises and not look.turns,
-            "has": f.onset is not None, "covers": _covers(f, truth),
-            "width": _width(f, truth), "full_width": (look.high - look.low) * truth.range,
+            "truth": truth.word,
+            "verdict": f.verdict,
+            "full_verdict": whole.verdict if whole else None,
+            "asked": int(s.asked.sum()),
+            "of": len(s.asked),
+            "why": s.why,
+            "seeds": truth.n_seeds,
+            "items": truth.n_items,
+            "true_width": truth.width_hard,
+            "full_rises": look.rises and not look.turns,
+            "has": f.onset is not None,
+            "covers": _covers(f, truth),
+            "width": _width(f, truth),
+            "full_width": (look.high - look.low) * truth.range,
             "full_covers": _look_covers(look, truth),
-        }  # fmt: skip
+        }
 
 
 def _covers(f: Finding, truth: Truth) -> bool:
@@ -205,19 +226,11 @@ def main() -> None:
     for kind, make, n in (("leaps", leaps, arguments.leaps), ("nulls", nulls, arguments.nulls)):
         while len(tables[kind]) < n:
             count = min(CHUNK, n - len(tables[kind]))
-            words = (
-                count
-                if kind == "nulls"
-                else max(0, min(count, arguments.words - len(tables[kind])))
-            )
+            words = count if kind == "nulls" else max(0, min(count, arguments.words - len(tables[kind])))
             tables[kind] += rows(*make(count, rng), rng, words)
     if arguments.dump:
         with open(arguments.dump, "w") as file:
-            file.writelines(
-                json.dumps({"kind": k, **r}, default=float) + "\n"
-                for k, t in tables.items()
-                for r in t
-            )
+            file.writelines(json.dumps({"kind": k, **r}, default=float) + "\n" for k, t in tables.items() for r in t)
     show(tables, time.perf_counter() - began)
 
 
@@ -225,21 +238,30 @@ def show(tables: dict[str, list[dict]], seconds: float) -> None:
     machine, date = host(), time.strftime("%Y-%m-%d")
     print(f"{machine['cpu']}, {machine['cores']} cores, {date}; {seconds:.0f} s")
     leap, null = tables["leaps"], tables["nulls"]
-    out: dict[str, object] = {"benchmark": "locate", "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
-                              "sweeps": len(leap), "nulls": len(null)}  # fmt: skip
+    out: dict[str, object] = {
+        "benchmark": "locate",
+        "cpu": machine["cpu"],
+        "cores": machine["cores"],
+        "date": date,
+        "sweeps": len(leap),
+        "nulls": len(null),
+    }
     if leap:
         seen = [r for r in leap if r["full_rises"] or r["has"]]
         share = [r["asked"] / r["of"] for r in leap]
         ratio = [r["width"] / r["full_width"] for r in leap if r["has"] and r["full_rises"]]
         out |= {
-            "asked_mean": np.mean(share), "asked_most": max(share), "given": np.mean([r["has"] for r in seen]),
+            "asked_mean": np.mean(share),
+            "asked_most": max(share),
+            "given": np.mean([r["has"] for r in seen]),
             "covers": np.mean([r["covers"] for r in leap if r["has"]]),
             "covers_or_missed": np.mean([r["covers"] for r in seen]),
             "full_covers": np.mean([r["full_covers"] for r in leap if r["full_rises"]]),
-            "ratio_median": np.median(ratio), "ratio_at_most_2": np.mean(np.array(ratio) <= 2),
+            "ratio_median": np.median(ratio),
+            "ratio_at_most_2": np.mean(np.array(ratio) <= 2),
             "ratio_of_means": np.sum([r["width"] for r in leap if r["has"] and r["full_rises"]])
             / np.sum([r["full_width"] for r in leap if r["has"] and r["full_rises"]]),
-        }  # fmt: skip
+        }
         both = [r for r in leap if r["full_verdict"]]
         if both:
             out["leap_verdicts_equal"] = np.mean([r["verdict"] == r["full_verdict"] for r in both])
@@ -249,21 +271,19 @@ def show(tables: dict[str, list[dict]], seconds: float) -> None:
         out["null_asked_mean"] = np.mean([r["asked"] / r["of"] for r in null])
         for word in ("flat", "smooth", "irregular"):
             part = [r for r in null if r["truth"] == word]
-            pairs = Counter(
-                (r["full_verdict"], r["verdict"]) for r in part if r["verdict"] != r["full_verdict"]
-            )
-            equal = (
-                np.mean([r["verdict"] == r["full_verdict"] for r in part]) if part else float("nan")
-            )
-            print(
-                f"{word}: {len(part)} sweeps, equal {equal:.3f}; full → asked where not: {dict(pairs)}"
-            )
+            pairs = Counter((r["full_verdict"], r["verdict"]) for r in part if r["verdict"] != r["full_verdict"])
+            equal = np.mean([r["verdict"] == r["full_verdict"] for r in part]) if part else float("nan")
+            print(f"{word}: {len(part)} sweeps, equal {equal:.3f}; full → asked where not: {dict(pairs)}")
     for name, value in out.items():
         print(f"{name}: {value:.3f}" if isinstance(value, float) else f"{name}: {value}")
     kept = bool(
-        leap and null and out["asked_most"] <= 0.2 and out["covers"] >= 0.9  # type: ignore[operator]
-        and out["ratio_median"] <= 2 and out["null_verdicts_equal"] >= 0.9  # type: ignore[operator]
-    )  # fmt: skip
+        leap
+        and null
+        and out["asked_most"] <= 0.2
+        and out["covers"] >= 0.9  # type: ignore[operator]
+        and out["ratio_median"] <= 2
+        and out["null_verdicts_equal"] >= 0.9  # type: ignore[operator]
+    )
     print(json.dumps(out | {"kept": kept}, default=lambda v: round(float(v), 4)))
 
 

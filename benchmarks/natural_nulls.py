@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saltus.curves import assemble
-from saltus.hosts import host
-from saltus.judge import judge
+from saltus.curves.assemble import assemble
+from saltus.judging.judge import judge
 from saltus.records import Analysis, Finding
-from saltus.results.reading import read
+from saltus.results.read import read
+from saltus.runner.machine import host
 from saltus.stats.batch import Bools, CurveBatch, Floats
 from saltus.verdict import LEAPS
 
@@ -89,9 +89,7 @@ def injected(batch: CurveBatch, leap: Leap, rise: float, rng: np.random.Generato
     return _with(batch, (right + gained) / n)
 
 
-def promised(
-    batch: CurveBatch, leap: Leap, rise: float, jitter: Floats, rng: np.random.Generator
-) -> CurveBatch:
+def promised(batch: CurveBatch, leap: Leap, rise: float, jitter: Floats, rng: np.random.Generator) -> CurveBatch:
     """The same leap in simulated noise: the curve's own level, errors as large as between its checkpoints."""
     level = np.nanmedian(batch.hard.value, axis=2, keepdims=True)
     mean = level + (1 - level) * leap.done * rise / (1 - CHANCE)
@@ -140,11 +138,7 @@ def share(found: Sequence[Finding], pick: Bools, words: frozenset[str]) -> str:
 
 def covered(found: Sequence[Finding], leap: Leap) -> tuple[int, int]:
     """How many onset intervals hold the true middle, of those findings that have one and are present."""
-    have = [
-        (f, m)
-        for f, m in zip(found, leap.middle)
-        if f.presence == "present" and f.onset_low is not None
-    ]
+    have = [(f, m) for f, m in zip(found, leap.middle) if f.presence == "present" and f.onset_low is not None]
     return sum(np.log10(f.onset_low) <= m <= np.log10(f.onset_high) for f, m in have), len(have)  # type: ignore[arg-type]
 
 
@@ -157,9 +151,7 @@ def main() -> int:
     args = parser.parse_args()
     folder = args.data or DATA
     if not (folder / "pythia_evals" / "evals.parquet").exists():
-        print(
-            f"no {folder}/pythia_evals/evals.parquet: the noise is that of the Pythia evaluations"
-        )
+        print(f"no {folder}/pythia_evals/evals.parquet: the noise is that of the Pythia evaluations")
         return 2 if args.data else 0
     began = time.process_time()
     batch = nulls(folder, args.models)
@@ -175,28 +167,31 @@ def main() -> int:
         f"{len(batch)} natural nulls, {batch.shape[2]} checkpoints, {items.min():.0f}–{items.max():.0f} items; "
         f"variance over binomial {np.median(jitter):.2f} between neighbours, {np.median(spread_of(batch)):.2f} in all"
     )
-    print(
-        f"without injection: {false} leaps of {len(quiet)} [{100 * low:.1f}, {100 * high:.1f} %]; {words}\n"
-    )
+    print(f"without injection: {false} leaps of {len(quiet)} [{100 * low:.1f}, {100 * high:.1f} %]; {words}\n")
     print("leap found, % with 95 % interval" + " " * 20 + "present, %    onset covered")
     print("rise  noise      dense grid       in gaps          all              all             all")
     rows = []
     for rise in RISES:
         leap = draw(batch, rng)
         for name in ("real", "promised"):
-            with_leap = (
-                injected(batch, leap, rise, rng)
-                if name == "real"
-                else promised(batch, leap, rise, jitter, rng)
-            )
+            with_leap = injected(batch, leap, rise, rng) if name == "real" else promised(batch, leap, rise, jitter, rng)
             found = judge(with_leap, analysis, np.random.default_rng(args.seed))
             rows.append(_row(found, leap, rise, name))
             print(rows[-1].pop("line"))
-    print(json.dumps({
-        "benchmark": "natural_nulls", "curves": len(batch), "false_alarms": false, "words": words, "rows": rows,
-        "cpu_seconds": round(time.process_time() - began, 1),
-        "machine": {k: host()[k] for k in ("cpu", "cores")}, "date": time.strftime("%Y-%m-%d"),
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "natural_nulls",
+                "curves": len(batch),
+                "false_alarms": false,
+                "words": words,
+                "rows": rows,
+                "cpu_seconds": round(time.process_time() - began, 1),
+                "machine": {k: host()[k] for k in ("cpu", "cores")},
+                "date": time.strftime("%Y-%m-%d"),
+            }
+        )
+    )
     return 0
 
 

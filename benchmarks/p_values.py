@@ -24,9 +24,9 @@ from saltus.calibrate.draft import Canvas, Draft
 from saltus.calibrate.sampling import measure
 from saltus.calibrate.settings import Setting
 from saltus.calibrate.simulate import assemble
-from saltus.hosts import host
-from saltus.judge import judge
+from saltus.judging.judge import judge
 from saltus.records import Analysis, Finding
+from saltus.runner.machine import host
 from saltus.verdict import LEAPS
 
 DECADES = 5.0
@@ -39,10 +39,23 @@ LEVELS = (0.05, 0.01)
 def setting(points: int, items: int, jitter: float) -> Setting:
     """Everything but the shape."""
     return Setting(
-        axis="tokens", log_axis=True, x=7.0 + np.linspace(0.0, DECADES, points), seeds=1, items=items,
-        items_known=True, stderr_known=True, floor=0.25, nominal=0.25, floor_known=0.25, floor_source="computed",
-        rise=0.6, shared_items=0.0, jitter=jitter, persistence=0.0, soft=None,
-    )  # fmt: skip
+        axis="tokens",
+        log_axis=True,
+        x=7.0 + np.linspace(0.0, DECADES, points),
+        seeds=1,
+        items=items,
+        items_known=True,
+        stderr_known=True,
+        floor=0.25,
+        nominal=0.25,
+        floor_known=0.25,
+        floor_source="computed",
+        rise=0.6,
+        shared_items=0.0,
+        jitter=jitter,
+        persistence=0.0,
+        soft=None,
+    )
 
 
 def truths(around: Setting, count: int, rng: np.random.Generator) -> list[Draft]:
@@ -54,8 +67,9 @@ def truths(around: Setting, count: int, rng: np.random.Generator) -> list[Draft]
             form = forms[i % len(forms)]
             middle = around.x[0] + rng.uniform(0.4, 0.6) * DECADES
             rise = shapes.at(shapes.SIGMOIDS[form], canvas.xs, middle, width * DECADES)[None]
-            out.append(Draft(word="smooth", kind=f"{width}", family=form, setting=around, hard=rise,
-                             soft=None, onset=middle))  # fmt: skip
+            out.append(
+                Draft(word="smooth", kind=f"{width}", family=form, setting=around, hard=rise, soft=None, onset=middle)
+            )
     return out
 
 
@@ -98,12 +112,22 @@ def main() -> int:
     by_width = {w: shares([f for d, f in everything if d.kind == f"{w}"]) for w in WIDTHS}
     for w, figures in by_width.items():
         print(f"width {w:<8}", "  ".join(f"{k} {v}" for k, v in figures.items()))
-    print(json.dumps({
-        "benchmark": "p_values", "jitter": arguments.jitter, "seed": arguments.seed, "rows": rows, "by_form": by_form,
-        "by_width": by_width, "all": shares([f for _, f in everything]),
-        "cpu_seconds": round(time.process_time() - began, 1),
-        "machine": {k: machine[k] for k in ("cpu", "cores")}, "date": date,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "p_values",
+                "jitter": arguments.jitter,
+                "seed": arguments.seed,
+                "rows": rows,
+                "by_form": by_form,
+                "by_width": by_width,
+                "all": shares([f for _, f in everything]),
+                "cpu_seconds": round(time.process_time() - began, 1),
+                "machine": {k: machine[k] for k in ("cpu", "cores")},
+                "date": date,
+            }
+        )
+    )
     return 0
 
 

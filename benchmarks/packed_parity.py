@@ -20,15 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from saltus.hosts import host
-from saltus.models.head import Head, vocabulary
-from saltus.models.packed import score
-from saltus.models.packing import Engine, Limits, single
-from saltus.models.rows import Row
-from saltus.models.tiny import ARCHITECTURES, checkpoint
-from saltus.models.transformers_model import read_weights
-from saltus.models.trie import build
+from saltus.models.local.engine import Engine, Limits, single
+from saltus.models.local.head import Head, vocabulary
+from saltus.models.local.model import read_weights
+from saltus.models.local.packed import score
+from saltus.models.local.rows import Row
+from saltus.models.local.tiny import ARCHITECTURES, checkpoint
+from saltus.models.local.trie import build
 from saltus.records import AskPolicy
+from saltus.runner.machine import host
 
 BUDGETS = (7, 64, 1024, 65_536)
 BAR = 1e-4
@@ -66,10 +66,13 @@ def compare(folder: Path, n: int, longest: int, budgets: tuple[int, ...]) -> dic
     made = Engine(net, Limits(None, 8192, 1024))
     list(made.score(rows))
     return {
-        "worst": worst, "read": len(build(rows)) / sum(row.length for row in rows),
-        "mode": made.describe()["mode"], "beyond_window": made.why_far or "packed",
-        "bf16": half.describe()["mode"], "bf16_noise": half.noise,
-    }  # fmt: skip
+        "worst": worst,
+        "read": len(build(rows)) / sum(row.length for row in rows),
+        "mode": made.describe()["mode"],
+        "beyond_window": made.why_far or "packed",
+        "bf16": half.describe()["mode"],
+        "bf16_noise": half.noise,
+    }
 
 
 def main() -> None:
@@ -92,18 +95,25 @@ def main() -> None:
     worst = max(max(one["worst"].values()) for one in found.values())
     kept = worst <= BAR and all(one["mode"] == "packed" for one in found.values())
     print(f"worst in fp32: {worst:.1e} nats (bar: {BAR:g}): {'kept' if kept else 'MISSED'}")
-    print(json.dumps({
-        "benchmark": "packed_parity", "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
-        "worst_fp32": worst, "bar": BAR, "kept": kept, "models": found,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "packed_parity",
+                "cpu": machine["cpu"],
+                "cores": machine["cores"],
+                "date": date,
+                "worst_fp32": worst,
+                "bar": BAR,
+                "kept": kept,
+                "models": found,
+            }
+        )
+    )
 
 
 def tell(name: str, one: dict[str, Any]) -> None:
     figures = "".join(f"{one['worst'].get(b, float('nan')):10.1e}" for b in BUDGETS)
-    print(
-        f"{name:14}{figures}{one['read']:10.2f}  {one['mode']:>6}    {one['bf16_noise']:.2g}",
-        flush=True,
-    )
+    print(f"{name:14}{figures}{one['read']:10.2f}  {one['mode']:>6}    {one['bf16_noise']:.2g}", flush=True)
 
 
 if __name__ == "__main__":

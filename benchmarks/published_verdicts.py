@@ -29,9 +29,9 @@ import polars as pl
 import yaml
 
 import saltus
-from saltus.analyze import Choices
-from saltus.hosts import host
+from saltus.analysis.analyze import Choices
 from saltus.records import Finding
+from saltus.runner.machine import host
 
 ROOT = Path(__file__).resolve().parent.parent
 KNOWN = ROOT / "studies" / "published" / "known.yaml"
@@ -80,19 +80,14 @@ def select(table: pl.DataFrame, analysis: Mapping[str, Any]) -> pl.DataFrame:
         text = pl.col(column).cast(pl.String).fill_null("")
         if isinstance(wanted, str):
             pattern = re.compile(wanted)
-            values = [
-                v
-                for v in table[column].cast(pl.String).fill_null("").unique()
-                if pattern.fullmatch(v)
-            ]
+            values = [v for v in table[column].cast(pl.String).fill_null("").unique() if pattern.fullmatch(v)]
         else:
             values = ["" if v is None else str(v) for v in wanted]
         table = table.filter(text.is_in(values))
     for column, pattern in analysis.get("forget", {}).items():
         hit = pl.col(column).str.contains(pattern)
         filed = [
-            pl.when(hit).then(pl.lit(v)).otherwise(pl.col(c)).alias(c)
-            for c, v in analysis.get("as_filed", {}).items()
+            pl.when(hit).then(pl.lit(v)).otherwise(pl.col(c)).alias(c) for c, v in analysis.get("as_filed", {}).items()
         ]
         table = table.with_columns(*filed, pl.col(column).str.replace_all(pattern, ""))
     return table.drop(analysis.get("without", []))
@@ -110,9 +105,7 @@ def thinned(table: pl.DataFrame, every: int) -> pl.DataFrame:
 
 def judged(table: pl.DataFrame, choices: Mapping[str, Any]) -> list[Finding]:
     """Our primary findings on those rows, by the public call."""
-    options: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in choices.items()
-    }
+    options: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in choices.items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "evals.parquet"
         table.write_parquet(path)
@@ -122,10 +115,7 @@ def judged(table: pl.DataFrame, choices: Mapping[str, Any]) -> list[Finding]:
 
 def about(claim: Mapping[str, Any], findings: Sequence[Finding]) -> list[Finding]:
     """The findings that a claim is about. Raises ValueError where there is none: a claim is never passed over."""
-    found = [
-        f for f in findings
-        if all(re.fullmatch(p, str(getattr(f, column))) for column, p in claim["of"].items())
-    ]  # fmt: skip
+    found = [f for f in findings if all(re.fullmatch(p, str(getattr(f, column))) for column, p in claim["of"].items())]
     if not found:
         have = sorted({(f.series, f.task) for f in findings})
         raise ValueError(f"claim `{claim['id']}` matches no finding; there are {have[:6]} …")
@@ -164,37 +154,32 @@ def _facts(claim: Mapping[str, Any], findings: Sequence[Finding]) -> list[str]:
     out = []
     for name, values in claim.get("facts", {}).items():
         out += [
-            f"{f.series} {f.task}: {name} is {getattr(f, name)}"
-            for f in findings if getattr(f, name) not in values
-        ]  # fmt: skip
+            f"{f.series} {f.task}: {name} is {getattr(f, name)}" for f in findings if getattr(f, name) not in values
+        ]
     for name in claim.get("alike", ()):
         seen = Counter(str(getattr(f, name)) for f in findings)
         out += [f"{name} differs: {dict(seen)}"] if len(seen) > 1 else []
     if claim.get("alike"):
         low = max(f.onset_low or 0.0 for f in findings)
         high = min(f.onset_high or np.inf for f in findings)
-        out += (
-            [f"onset intervals have no common part ({low:.3g} > {high:.3g})"] if low > high else []
-        )
+        out += [f"onset intervals have no common part ({low:.3g} > {high:.3g})"] if low > high else []
     if "caveat" in claim:
         out += [
             f"{f.series} {f.task}: no caveat on `{claim['caveat']}`"
-            for f in findings if not any(re.search(claim["caveat"], c) for c in f.caveats)
-        ]  # fmt: skip
+            for f in findings
+            if not any(re.search(claim["caveat"], c) for c in f.caveats)
+        ]
     if "guards" in claim:
         out += [
             f"{f.series} {f.task}: none of {', '.join(claim['guards'])}"
-            for f in findings if not {g.name for g in f.guards} & set(claim["guards"])
-        ]  # fmt: skip
+            for f in findings
+            if not {g.name for g in f.guards} & set(claim["guards"])
+        ]
     if "dispersion" in claim:
         values = [f.dispersion for f in findings if f.dispersion is not None]
         top = float(np.quantile(values, 0.9)) if values else float("nan")
         low, high = claim["dispersion"]
-        out += (
-            []
-            if low <= top <= high
-            else [f"90th percentile of dispersion {top:.3g}, not in {low}–{high}"]
-        )
+        out += [] if low <= top <= high else [f"90th percentile of dispersion {top:.3g}, not in {low}–{high}"]
     return out
 
 
@@ -218,10 +203,19 @@ def explain(f: Finding) -> list[str]:
     return out + [f"would settle it: {n}" for n in f.next_data]
 
 
-DECISIVE = frozenset({
-    "presence", "more than one point", "width hard", "width soft", "sharper than smooth", "surprise soft",
-    "surprise hard", "twin", "fall hard",
-})  # fmt: skip
+DECISIVE = frozenset(
+    {
+        "presence",
+        "more than one point",
+        "width hard",
+        "width soft",
+        "sharper than smooth",
+        "surprise soft",
+        "surprise hard",
+        "twin",
+        "fall hard",
+    }
+)
 
 
 def place(f: Finding) -> str:
@@ -259,13 +253,9 @@ def thinning(
             if one is None:
                 continue
             good = compatible(one, f)
-            counts[
-                "same" if one.verdict == f.verdict else "undecided" if good else "incompatible"
-            ] += 1
+            counts["same" if one.verdict == f.verdict else "undecided" if good else "incompatible"] += 1
             if not good:
-                broken.append(
-                    f"{f.series} {f.task}: {one.verdict} → {f.verdict} on every {every}th"
-                )
+                broken.append(f"{f.series} {f.task}: {one.verdict} → {f.verdict} on every {every}th")
     return counts, broken
 
 
@@ -275,9 +265,7 @@ def show(outcome: Outcome, longest: int = 3) -> None:
     ours = ", ".join(f"{word} {n}" for word, n in outcome.words.most_common())
     print(f"\n  {claim['id']} — {claim['by']}: {claim['source']}")
     print(f"    published {claim['published']}: {claim['because']}")
-    print(
-        f"    ours      {ours}   (says the same: {', '.join(claim['expect'])})   → {outcome.state}"
-    )
+    print(f"    ours      {ours}   (says the same: {', '.join(claim['expect'])})   → {outcome.state}")
     print(f"    e.g.      {_example(outcome.findings)}")
     for line in outcome.failed[:longest]:
         print(f"    differs   {line}")
@@ -286,9 +274,7 @@ def show(outcome: Outcome, longest: int = 3) -> None:
     if outcome.state == "agrees" and all(outcome.agree):
         return
     for word in sorted({f.verdict for f, ok in zip(outcome.findings, outcome.agree) if not ok}):
-        first = next(
-            f for f, ok in zip(outcome.findings, outcome.agree) if not ok and f.verdict == word
-        )
+        first = next(f for f, ok in zip(outcome.findings, outcome.agree) if not ok and f.verdict == word)
         print(f"    why {word}: {first.series} {first.task} ({weights(first)})")
         for line in explain(first):
             print(f"      · {line}")
@@ -298,9 +284,7 @@ def show(outcome: Outcome, longest: int = 3) -> None:
 
 def _example(findings: Sequence[Finding]) -> str:
     f = findings[0]
-    return (
-        f"{f.series}, {f.task} along {f.axis}: {f.verdict}, onset {place(f)}, weights {weights(f)}"
-    )
+    return f"{f.series}, {f.task} along {f.axis}: {f.verdict}, onset {place(f)}, weights {weights(f)}"
 
 
 def confusion(outcomes: Sequence[Outcome]) -> str:
@@ -324,9 +308,7 @@ def main() -> int:
     args = parser.parse_args()
     folder = args.data or DATA
     if not folder.is_dir():
-        print(
-            f"no folder {folder}: it needs NAME/evals.parquet for the data sets that {KNOWN.name} names"
-        )
+        print(f"no folder {folder}: it needs NAME/evals.parquet for the data sets that {KNOWN.name} names")
         return 2 if args.data else 0
     document, began = known(), time.process_time()
     outcomes: list[Outcome] = []
@@ -341,9 +323,7 @@ def main() -> int:
             continue
         table = select(pl.read_parquet(path), analysis)
         findings = judged(table, analysis["choices"])
-        print(
-            f"\n{analysis['id']}: {table.height} rows of {analysis['data']}, {len(findings)} primary findings"
-        )
+        print(f"\n{analysis['id']}: {table.height} rows of {analysis['data']}, {len(findings)} primary findings")
         for claim in analysis["claims"]:
             outcomes.append(compare(claim, findings))
             show(outcomes[-1])
@@ -358,9 +338,8 @@ def main() -> int:
 
 
 def _summary(
-    document: Mapping[str, Any], outcomes: Sequence[Outcome], thin: Counter[str],
-    missing: Sequence[str], seconds: float,
-) -> None:  # fmt: skip
+    document: Mapping[str, Any], outcomes: Sequence[Outcome], thin: Counter[str], missing: Sequence[str], seconds: float
+) -> None:
     print("\n" + confusion(outcomes))
     for line in document["not_judged"]:
         print(f"not judged: {line['what']}: {line['why']}")
@@ -368,14 +347,24 @@ def _summary(
         print(f"not run: {name}: its data are not in the folder")
     states = Counter(o.state for o in outcomes)
     machine = {k: host()[k] for k in ("cpu", "cores")}
-    print(json.dumps({
-        "benchmark": "published_verdicts", "claims": len(outcomes), **states,
-        "findings": sum(len(o.findings) for o in outcomes),
-        "differs_in": [o.claim["id"] for o in outcomes if o.state == "differs"],
-        "open_in": [o.claim["id"] for o in outcomes if o.state == "open"],
-        "thinned": dict(thin), "missing": list(missing), "cpu_seconds": round(seconds, 1),
-        "machine": machine, "date": time.strftime("%Y-%m-%d"),
-    }, ensure_ascii=False))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "published_verdicts",
+                "claims": len(outcomes),
+                **states,
+                "findings": sum(len(o.findings) for o in outcomes),
+                "differs_in": [o.claim["id"] for o in outcomes if o.state == "differs"],
+                "open_in": [o.claim["id"] for o in outcomes if o.state == "open"],
+                "thinned": dict(thin),
+                "missing": list(missing),
+                "cpu_seconds": round(seconds, 1),
+                "machine": machine,
+                "date": time.strftime("%Y-%m-%d"),
+            },
+            ensure_ascii=False,
+        )
+    )
 
 
 if __name__ == "__main__":

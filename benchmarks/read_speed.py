@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saltus.curves import assemble
-from saltus.hosts import host
-from saltus.results.reading import read
+from saltus.curves.assemble import assemble
+from saltus.results.read import read
+from saltus.runner.machine import host
 
 
 def item_rows(rows: int, seed: int) -> pl.DataFrame:
@@ -37,19 +37,24 @@ def item_rows(rows: int, seed: int) -> pl.DataFrame:
     hard = (rng.random(chance.shape) < chance).astype(float)
     shape = (points, tasks, items)
     grid = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij")).reshape(3, -1)
-    base = pl.DataFrame({
-        "series": "S", "model": "m", "step": (grid[0] + 1) * 1000.0, "tokens": (grid[0] + 1) * 2e9, "task": grid[1],
-        "item_id": grid[2],
-    })  # fmt: skip
-    named = [
-        pl.format("task-{}", "task").alias("task"),
-        pl.format("item-{}", "item_id").alias("item_id"),
-    ]
+    base = pl.DataFrame(
+        {
+            "series": "S",
+            "model": "m",
+            "step": (grid[0] + 1) * 1000.0,
+            "tokens": (grid[0] + 1) * 2e9,
+            "task": grid[1],
+            "item_id": grid[2],
+        }
+    )
+    named = [pl.format("task-{}", "task").alias("task"), pl.format("item-{}", "item_id").alias("item_id")]
     base = base.with_columns(named)
-    return pl.concat([
-        base.with_columns(metric=pl.lit("acc"), value=pl.Series(hard.ravel())),
-        base.with_columns(metric=pl.lit("gold_logprob"), value=pl.Series(np.log(chance).ravel())),
-    ])  # fmt: skip
+    return pl.concat(
+        [
+            base.with_columns(metric=pl.lit("acc"), value=pl.Series(hard.ravel())),
+            base.with_columns(metric=pl.lit("gold_logprob"), value=pl.Series(np.log(chance).ravel())),
+        ]
+    )
 
 
 def measure(source: str) -> dict[str, float | str]:
@@ -65,13 +70,16 @@ def measure(source: str) -> dict[str, float | str]:
     began, cpu = time.perf_counter(), time.process_time()
     assembled = assemble(reading.table)
     return {
-        "source": Path(source).name, "rows": reading.table.height, "curves": len(assembled.batch),
+        "source": Path(source).name,
+        "rows": reading.table.height,
+        "curves": len(assembled.batch),
         "bare_seconds": round(bare, 3),
-        "read_seconds": round(read_seconds, 2), "read_cpu_seconds": round(read_cpu, 2),
+        "read_seconds": round(read_seconds, 2),
+        "read_cpu_seconds": round(read_cpu, 2),
         "assemble_seconds": round(time.perf_counter() - began, 2),
         "assemble_cpu_seconds": round(time.process_time() - cpu, 2),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -94,8 +102,11 @@ def main() -> None:
             out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             found.append(json.loads(out.splitlines()[-1]))
             print(found[-1])
-    print(json.dumps({"benchmark": "read_speed", "cpu": machine["cpu"], "cores": machine["cores"], "date": date,
-                      "sets": found}))  # fmt: skip
+    print(
+        json.dumps(
+            {"benchmark": "read_speed", "cpu": machine["cpu"], "cores": machine["cores"], "date": date, "sets": found}
+        )
+    )
 
 
 if __name__ == "__main__":

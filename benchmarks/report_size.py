@@ -15,15 +15,15 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "report"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import examples
+from saltus.page import select
+from saltus.page.charts import finding_spec
+from saltus.page.page import write_report
+from saltus.page.svg import render
+from saltus.runner.machine import host
 
-from saltus.hosts import host
-from saltus.report import select
-from saltus.report.charts import finding_spec
-from saltus.report.page import write_report
-from saltus.report.svg import render
+from helpers import report_examples as examples
 
 
 def main() -> None:
@@ -37,10 +37,20 @@ def main() -> None:
     print(f"one full chart, 2 x 63 points with bars: {len(chart):,} bytes")
     rows = [measured(n) for n in arguments.counts]
     met = all(row["bytes"] < select.MOST_BYTES for row in rows)
-    print(json.dumps({
-        "benchmark": "report_size", "machine": machine["cpu"], "cores": machine["cores"], "date": date,
-        "chart_bytes": len(chart), "rows": rows, "limit": select.MOST_BYTES, "met": met,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "report_size",
+                "machine": machine["cpu"],
+                "cores": machine["cores"],
+                "date": date,
+                "chart_bytes": len(chart),
+                "rows": rows,
+                "limit": select.MOST_BYTES,
+                "met": met,
+            }
+        )
+    )
 
 
 def measured(n: int) -> dict[str, float]:

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any, overload
 
 from saltus.conditions.base import condition_id
-from saltus.hosts import host
 from saltus.models.base import AskPolicy, SeriesEntry
 from saltus.records import Item
-from saltus.run import run
+from saltus.runner.loop import run
+from saltus.runner.machine import host
 from saltus.store import Store
 from saltus.testing import ToyTask
 
@@ -116,10 +116,15 @@ def measure(n: int) -> dict[str, float]:
         assert again.known == n
         size = sum(f.stat().st_size for f in Path(folder).rglob("*.parquet"))
     return {
-        "n": n, "wall_s": wall, "own_ms_per_item": 1000 * (wall - model) / n,
-        "cpu_ms_per_item": 1000 * cpu / n, "again_ms_per_item": 1000 * repeat / n, "peak_mb": peak,
-        "peak_again_mb": _peak_mb(), "store_bytes_per_item": size / n,
-    }  # fmt: skip
+        "n": n,
+        "wall_s": wall,
+        "own_ms_per_item": 1000 * (wall - model) / n,
+        "cpu_ms_per_item": 1000 * cpu / n,
+        "again_ms_per_item": 1000 * repeat / n,
+        "peak_mb": peak,
+        "peak_again_mb": _peak_mb(),
+        "store_bytes_per_item": size / n,
+    }
 
 
 def _peak_mb() -> float:
@@ -145,11 +150,18 @@ def main() -> None:
             print("  ".join(f"{k} {v:,.3f}" for k, v in rows[-1].items()))
     flat = rows[-1]["peak_mb"] / rows[0]["peak_mb"]
     print(f"peak memory at {rows[-1]['n']:,} items over that at {rows[0]['n']:,}: {flat:.2f}")
-    print(json.dumps({
-        "benchmark": "runner_overhead", "cpu": machine["cpu"], "cores": machine["cores"],
-        "date": time.strftime("%Y-%m-%d"), "peak_ratio": round(flat, 3),
-        "rows": [{k: round(v, 4) for k, v in row.items()} for row in rows],
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "runner_overhead",
+                "cpu": machine["cpu"],
+                "cores": machine["cores"],
+                "date": time.strftime("%Y-%m-%d"),
+                "peak_ratio": round(flat, 3),
+                "rows": [{k: round(v, 4) for k, v in row.items()} for row in rows],
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

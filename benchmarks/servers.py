@@ -32,20 +32,23 @@ from typing import Any
 
 import numpy as np
 
-from saltus.hosts import host
 from saltus.models.base import answer_key
 from saltus.models.folders import adapter as folders
-from saltus.models.openai import adapter as servers
-from saltus.models.tiny import checkpoint
+from saltus.models.local.tiny import checkpoint
+from saltus.models.server.model import adapter as servers
 from saltus.records import AskPolicy, ModelRef, Request, SeriesEntry, Settings
+from saltus.runner.machine import host
 
 LARGEST, MEAN = 0.5, 0.15
 """Bars in nats per token."""
 PAIRS = [
-    ("The capital of France is", " Paris."), ("Question: What colour is the sky?\nAnswer:", " blue"),
-    ("Two plus two is", " four"), ("Anna put three books into a box. Where are the books? In", " the box"),
-    ("The opposite of hot is", " cold, and"), ("1, 2, 3, 4,", " 5, 6, 7"),
-]  # fmt: skip
+    ("The capital of France is", " Paris."),
+    ("Question: What colour is the sky?\nAnswer:", " blue"),
+    ("Two plus two is", " four"),
+    ("Anna put three books into a box. Where are the books? In", " the box"),
+    ("The opposite of hot is", " cold, and"),
+    ("1, 2, 3, 4,", " 5, 6, 7"),
+]
 PROMPTS = [prompt for prompt, _ in PAIRS]
 ASK = AskPolicy()
 
@@ -53,25 +56,49 @@ ASK = AskPolicy()
 def llama_cpp(args: argparse.Namespace, port: int) -> list[str]:
     """The command that serves the GGUF file; only with --logits_all it tells log-probabilities of a prompt."""
     return [
-        args.python, "-m", "llama_cpp.server", "--model", str(args.gguf), "--model_alias", "model",
-        "--logits_all", "true", "--n_ctx", "512", "--n_threads", str(args.threads), "--n_threads_batch",
-        str(args.threads), "--host", "127.0.0.1", "--port", str(port), "--verbose", "false",
-    ]  # fmt: skip
+        args.python,
+        "-m",
+        "llama_cpp.server",
+        "--model",
+        str(args.gguf),
+        "--model_alias",
+        "model",
+        "--logits_all",
+        "true",
+        "--n_ctx",
+        "512",
+        "--n_threads",
+        str(args.threads),
+        "--n_threads_batch",
+        str(args.threads),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--verbose",
+        "false",
+    ]
 
 
 def transformers(args: argparse.Namespace, port: int) -> list[str]:
     """The command that serves the folder."""
     return [
-        str(Path(args.python).with_name("transformers")), "serve", str(args.folder), "--host", "127.0.0.1",
-        "--port", str(port), "--device", "cpu", "--dtype", "float32",
-    ]  # fmt: skip
+        str(Path(args.python).with_name("transformers")),
+        "serve",
+        str(args.folder),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--device",
+        "cpu",
+        "--dtype",
+        "float32",
+    ]
 
 
 KINDS: dict[str, Any] = {"llama.cpp": llama_cpp, "transformers": transformers}
-IMPORTS = {
-    "llama.cpp": "import llama_cpp.server.app",
-    "transformers": "import fastapi, uvicorn, openai, transformers",
-}
+IMPORTS = {"llama.cpp": "import llama_cpp.server.app", "transformers": "import fastapi, uvicorn, openai, transformers"}
 
 
 def missing(kind: str, args: argparse.Namespace) -> str | None:
@@ -155,15 +182,18 @@ def compared(theirs: Any, ours: Any) -> dict[str, Any]:
     likely = [Request(kind="loglikelihood", prompt=a, continuation=b) for a, b in PAIRS]
     greedy = [Request(kind="generate", prompt=p, settings=Settings(max_tokens=8)) for p in PROMPTS]
     found: dict[str, Any] = {
-        "probe": about["probe"], "offers": about["offers"], "lacks": about["lacks"], "asks": about["asks"],
+        "probe": about["probe"],
+        "offers": about["offers"],
+        "lacks": about["lacks"],
+        "asks": about["asks"],
         "neutral": about["neutral"],
-    }  # fmt: skip
+    }
     told = answers(theirs, likely, "loglikelihood")
     if "loglikelihood" in theirs.offers:
         pairs = zip(told, answers(ours, likely, "loglikelihood"), strict=True)
         both = [(a.token_logprobs, b.token_logprobs) for a, b in pairs]
         gaps = np.abs(np.concatenate([np.subtract(a, b) for a, b in both]))
-        found |= {"tokens": len(gaps), "largest_nats": float(gaps.max()), "mean_nats": float(gaps.mean())}  # fmt: skip
+        found |= {"tokens": len(gaps), "largest_nats": float(gaps.max()), "mean_nats": float(gaps.mean())}
     else:
         found["refused"] = sorted({str(answer.error) for answer in told})
     said = [answers(model, greedy, "generate") for model in (theirs, ours)]
@@ -192,14 +222,12 @@ def tell(kind: str, found: dict[str, Any]) -> None:
             f"{found['mean_nats']:.3f} (bar {MEAN}), {found['mean_nats'] / MEAN:.2f} of the bar"
         )
     equal, texts = found["greedy_texts_equal"], found["greedy_texts"]
-    print(f"  greedy texts equal to ours: {equal} of {texts}; sent along: {found['neutral'] or 'nothing'}")  # fmt: skip
+    print(f"  greedy texts equal to ours: {equal} of {texts}; sent along: {found['neutral'] or 'nothing'}")
     print(f"  {'kept' if kept(kind, found) else 'MISSED'}\n", flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made = os.environ.get("SALTUS_GEMMA")
     parser.add_argument("--folder", type=Path, default=made)
     parser.add_argument("--gguf", type=Path, default=f"{made}.gguf" if made else None)
@@ -222,10 +250,19 @@ def main() -> None:
             found[kind] = look(kind, args)
             tell(kind, found[kind])
     good = all(kept(kind, one) for kind, one in found.items())
-    print(json.dumps({
-        "benchmark": "servers", "cpu": machine["cpu"], "cores": machine["cores"], "date": date, "kept": good,
-        "skipped": skipped, "servers": found,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "servers",
+                "cpu": machine["cpu"],
+                "cores": machine["cores"],
+                "date": date,
+                "kept": good,
+                "skipped": skipped,
+                "servers": found,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

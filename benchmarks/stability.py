@@ -27,9 +27,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from saltus.calibrate import Truth, simulate
-from saltus.hosts import host
-from saltus.judge import judge
+from saltus.judging.judge import judge
 from saltus.records import Analysis, Finding
+from saltus.runner.machine import host
 from saltus.stats.batch import CurveBatch, Floats
 from saltus.verdict import LEAPS
 
@@ -66,16 +66,19 @@ def without_items(batch: CurveBatch, truths: Sequence[Truth], rng: np.random.Gen
     right = np.rint(np.nan_to_num(batch.hard.value) * items).astype(int)
     value = rng.hypergeometric(right, np.maximum(items - right, 0), kept) / kept
     hard = replace(
-        batch.hard, value=np.where(np.isfinite(batch.hard.value), value, np.nan),
-        n=np.where(np.isfinite(batch.hard.n), kept, np.nan), stderr=batch.hard.stderr / np.sqrt(KEPT),
-    )  # fmt: skip
+        batch.hard,
+        value=np.where(np.isfinite(batch.hard.value), value, np.nan),
+        n=np.where(np.isfinite(batch.hard.n), kept, np.nan),
+        stderr=batch.hard.stderr / np.sqrt(KEPT),
+    )
     extra = np.nan_to_num(batch.soft.stderr) * np.sqrt(1 / KEPT - 1)
     noisy = batch.soft.value + extra * rng.standard_normal(batch.shape)
-    low, high = (np.nan_to_num(a, nan=b)[:, None, None]
-                 for a, b in ((batch.soft.bottom, -np.inf), (batch.soft.ceiling, np.inf)))  # fmt: skip
+    low, high = (
+        np.nan_to_num(a, nan=b)[:, None, None] for a, b in ((batch.soft.bottom, -np.inf), (batch.soft.ceiling, np.inf))
+    )
     soft = replace(
         batch.soft, value=np.clip(noisy, low, high), n=batch.soft.n * KEPT, stderr=batch.soft.stderr / np.sqrt(KEPT)
-    )  # fmt: skip
+    )
     return Changed(replace(batch, hard=hard, soft=soft), np.full(len(batch), np.nan))
 
 
@@ -111,12 +114,10 @@ def _beside(before: Finding, changed: Changed, c: int) -> bool:
 
 def row(
     name: str, before: Sequence[Finding], after: Sequence[Finding], changed: Changed, analysis: Analysis
-) -> dict[str, object]:  # fmt: skip
+) -> dict[str, object]:
     """Figures of one way of dropping, overall and by whether the word was clear."""
     decided = [c for c, f in enumerate(before) if f.verdict not in NO_WORD]
-    clear = np.array(
-        [before[c].verdict_weights.get(before[c].verdict, 0) >= CLEAR for c in decided]
-    )
+    clear = np.array([before[c].verdict_weights.get(before[c].verdict, 0) >= CLEAR for c in decided])
     by = np.array([moved(before[c].verdict_weights, after[c].verdict_weights) for c in decided])
     other_word = np.array([before[c].verdict != after[c].verdict for c in decided])
     out: dict[str, object] = {"dropped": name}
@@ -134,10 +135,12 @@ def _figures(by: Floats, other_word: Floats) -> dict[str, float]:
     if not len(by):
         return {"curves": 0}
     return {
-        "curves": len(by), "mean": round(float(by.mean()), 3),
+        "curves": len(by),
+        "mean": round(float(by.mean()), 3),
         **{f"q{q}": round(float(np.quantile(by, q / 100)), 2) for q in (50, 80, 90, 95)},
-        "at_most_0.1": round(float(np.mean(by <= SMALL)), 3), "other_word": round(float(np.mean(other_word)), 3),
-    }  # fmt: skip
+        "at_most_0.1": round(float(np.mean(by <= SMALL)), 3),
+        "other_word": round(float(np.mean(other_word)), 3),
+    }
 
 
 def main() -> int:
@@ -147,9 +150,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=8)
     arguments = parser.parse_args()
     machine, date = host(), time.strftime("%Y-%m-%d")
-    print(
-        f"{machine['cpu']}, {machine['cores']} cores, {date}; {arguments.curves} simulated curves"
-    )
+    print(f"{machine['cpu']}, {machine['cores']} cores, {date}; {arguments.curves} simulated curves")
     began = time.process_time()
     analysis = Analysis()
     rng = np.random.default_rng(arguments.seed)
@@ -169,11 +170,19 @@ def main() -> int:
         for group in ("all", "clear", "unclear"):
             print(f"  {group:8s}", "  ".join(f"{k} {v}" for k, v in rows[-1][group].items()))  # type: ignore[attr-defined]
         print(f"  moved by more than {SMALL}: {rows[-1]['reasons']}; {rows[-1]['words']}")
-    print(json.dumps({
-        "benchmark": "stability", "curves": arguments.curves, "seed": arguments.seed, "rows": rows,
-        "cpu_seconds": round(time.process_time() - began, 1),
-        "machine": {k: machine[k] for k in ("cpu", "cores")}, "date": date,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "stability",
+                "curves": arguments.curves,
+                "seed": arguments.seed,
+                "rows": rows,
+                "cpu_seconds": round(time.process_time() - began, 1),
+                "machine": {k: machine[k] for k in ("cpu", "cores")},
+                "date": date,
+            }
+        )
+    )
     return 0
 
 

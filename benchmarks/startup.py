@@ -13,15 +13,12 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from saltus.hosts import host
+from saltus.runner.machine import host
 
 COMMANDS = {
     "python -c pass": ([sys.executable, "-c", "pass"], None),
-    "import saltus": (
-        [sys.executable, "-c", "import saltus, sys; assert 'torch' not in sys.modules"],
-        0.5,
-    ),
-    "saltus --help": ([sys.executable, "-c", "from saltus.cli import main; main()", "--help"], 0.7),
+    "import saltus": ([sys.executable, "-c", "import saltus, sys; assert 'torch' not in sys.modules"], 0.5),
+    "saltus --help": ([sys.executable, "-c", "from saltus.cli.main import main; main()", "--help"], 0.7),
 }
 
 

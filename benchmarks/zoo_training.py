@@ -17,15 +17,24 @@ import time
 from datetime import date
 from typing import Any
 
-from saltus.hosts import host
+from saltus.runner.machine import host
 from saltus.zoo.cache import Job, jobs
 from saltus.zoo.training import train
 
 NAMES = ("induction-2l", "induction-1l", "grokking", "addition")
 SHOWN = (
-    "loss", "copy_loss", "copy_accuracy", "held_out_loss", "held_out_prob", "held_out_accuracy",
-    "uniform_loss", "digit_prob", "digit_accuracy", "product", "exact_match",
-)  # fmt: skip
+    "loss",
+    "copy_loss",
+    "copy_accuracy",
+    "held_out_loss",
+    "held_out_prob",
+    "held_out_accuracy",
+    "uniform_loss",
+    "digit_prob",
+    "digit_accuracy",
+    "product",
+    "exact_match",
+)
 
 
 def measure(job: Job) -> dict[str, Any]:
@@ -41,10 +50,13 @@ def measure(job: Job) -> dict[str, Any]:
         values = (f"{card[name]:17.4f}" for name in columns)
         print(f"{card['step']:6d} {card['tokens']:9d}", *values)
     return {
-        "series": job.course.name, "seed": job.seed, "seconds": round(seconds, 1),
-        "params": cards[-1]["params"], "checkpoints": len(cards),
+        "series": job.course.name,
+        "seed": job.seed,
+        "seconds": round(seconds, 1),
+        "params": cards[-1]["params"],
+        "checkpoints": len(cards),
         **{name: round(cards[-1][name], 4) for name in columns},
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -55,11 +67,7 @@ def main() -> None:
     found = host()
     print(f"{found['cpu']}, {found['cores']} cores, {date.today()}")
     with tempfile.TemporaryDirectory() as temporary:
-        rows = [
-            measure(job)
-            for name in chosen.names
-            for job in jobs(name, cache=chosen.cache or temporary)
-        ]
+        rows = [measure(job) for name in chosen.names for job in jobs(name, cache=chosen.cache or temporary)]
     print(json.dumps({"date": str(date.today()), "host": found, "rows": rows}))
 
 

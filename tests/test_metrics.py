@@ -1,14 +1,15 @@
 """What metric names mean: roles, ranges, directions, and which pair stands for a task."""
 
 import math
-from pathlib import Path
 
 import polars as pl
 import pytest
 
 from saltus.metrics import KNOWN, PREFERENCE, base_name, lookup, rank, twin
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+from helpers.places import SHARED
+
+PUBLISHED = SHARED / "data"
 
 
 def test_every_known_metric_is_keyed_by_its_name_and_has_a_range():
@@ -23,10 +24,15 @@ def test_every_known_metric_is_keyed_by_its_name_and_has_a_range():
 @pytest.mark.parametrize(
     ("name", "raw", "oriented"),
     [
-        ("ppl", math.e, -1.0), ("bits_per_byte", 2.0, -2.0), ("acc", 0.3, 0.3), ("error_rate(1-EM)", 0.9, 0.1),
-        ("brier", 0.25, -0.25), ("gold_logprob", -3.0, -3.0), ("val_loss_nats_per_token", 2.5, -2.5),
+        ("ppl", math.e, -1.0),
+        ("bits_per_byte", 2.0, -2.0),
+        ("acc", 0.3, 0.3),
+        ("error_rate(1-EM)", 0.9, 0.1),
+        ("brier", 0.25, -0.25),
+        ("gold_logprob", -3.0, -3.0),
+        ("val_loss_nats_per_token", 2.5, -2.5),
     ],
-)  # fmt: skip
+)
 def test_after_the_transform_higher_is_better(name, raw, oriented):
     assert KNOWN[name].oriented(raw) == pytest.approx(oriented)
 
@@ -76,15 +82,9 @@ def test_the_soft_score_of_the_same_scorer_comes_first():
     assert twin(KNOWN["exact_match_stripped"], soft) is KNOWN["edit_similarity"]
 
 
-@pytest.mark.skipif(
-    not SHARED.is_dir(), reason="the published data lie beside the checkout, not in it"
-)
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published data lie beside the checkout, not in it")
 def test_every_metric_of_the_published_data_is_known():
     names = {
-        n
-        for f in SHARED.glob("*/evals.parquet")
-        for n in pl.read_parquet(f, columns=["metric"])["metric"].unique()
+        n for f in PUBLISHED.glob("*/evals.parquet") for n in pl.read_parquet(f, columns=["metric"])["metric"].unique()
     }
-    assert {n for n in names if lookup(n).guessed} == {"score"}, (
-        "an arena's rating has no known range"
-    )
+    assert {n for n in names if lookup(n).guessed} == {"score"}, "an arena's rating has no known range"

@@ -17,7 +17,9 @@ import pytest
 from saltus import plugins
 from saltus.errors import UserError
 
-DOCS = Path(__file__).parent.parent / "docs"
+from helpers.places import ROOT
+
+DOCS = ROOT / "docs"
 PAGES = ("task", "condition", "model", "check")
 
 STUDY = """
@@ -51,10 +53,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(package: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(package)}
-    command = [sys.executable, "-c", "from saltus.cli import main; main()", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", "from saltus.cli.main import main; main()", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_a_strangers_parts_run_in_one_study(package: Path, tmp_path: Path) -> None:

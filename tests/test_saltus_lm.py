@@ -14,15 +14,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from harness_tasks import offline, write
-from saltus import cli
+from saltus.cli import main as cli
 from saltus.errors import UserError
 from saltus.models.base import ModelError
-from saltus.models.tiny import checkpoint
+from saltus.models.local.tiny import checkpoint
 from saltus.store import Store
-from saltus.study import loads
+from saltus.study.document import loads
 
-ROOT = Path(__file__).parent.parent
+from helpers.harness_tasks import offline, write
+from helpers.places import ROOT
+
+ROOT = ROOT
 TASKS = ("shots", "contexts", "mutual", "continuation", "rolling", "generate", "filtered")
 
 
@@ -50,9 +52,7 @@ def benchmark() -> Any:
 
 @pytest.mark.parametrize("add_bos_token", [True, False, None])
 @pytest.mark.parametrize("bos", ["has", "prepends", "none"])
-def test_tokens_are_those_of_the_harnesss_own_model(
-    bos: Any, add_bos_token: bool | None, tmp_path: Path
-) -> None:
+def test_tokens_are_those_of_the_harnesss_own_model(bos: Any, add_bos_token: bool | None, tmp_path: Path) -> None:
     from lm_eval.models.huggingface import HFLM
 
     from saltus.lm_eval import SaltusLM
@@ -62,9 +62,7 @@ def test_tokens_are_those_of_the_harnesss_own_model(
     theirs = HFLM(str(folder), device="cpu", dtype="float32", add_bos_token=add_bos_token)
     for text in ("the quick fox", " a dog", "<bos>the fox", "", "\n"):
         assert ours.tok_encode(text) == theirs.tok_encode(text)
-        assert ours.tok_encode(text, add_special_tokens=False) == theirs.tok_encode(
-            text, add_special_tokens=False
-        )
+        assert ours.tok_encode(text, add_special_tokens=False) == theirs.tok_encode(text, add_special_tokens=False)
     for context, told in (("what is 12", "34"), ("the answer is ", "red"), ("x\n\n", " y")):
         assert ours._encode_pair(context, told) == theirs._encode_pair(context, told)
     assert ours.prefix_token_id == theirs.prefix_token_id
@@ -90,9 +88,7 @@ def evaluated(lm: Any, folder: Path, names: tuple[str, ...] = TASKS) -> Any:
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager(include_path=str(folder), include_defaults=False)
-    return lm_eval.simple_evaluate(
-        model=lm, tasks=list(names), task_manager=manager, bootstrap_iters=0
-    )
+    return lm_eval.simple_evaluate(model=lm, tasks=list(names), task_manager=manager, bootstrap_iters=0)
 
 
 def test_results_of_every_kind_of_task_are_those_of_hf(tasks: Path, model: Path) -> None:
@@ -130,9 +126,7 @@ def test_long_prompts_are_cut_from_the_left_and_counted(model: Path) -> None:
     pair = Instance("loglikelihood", {}, (context, " dog"), 0)
     text = Instance("generate_until", {}, (context, {"until": ["\n"], "max_gen_toks": 4}), 0)
     other = HFLM(str(model), device="cpu", dtype="float32", add_bos_token=True)
-    assert lm.loglikelihood([pair])[0][0] == pytest.approx(
-        other.loglikelihood([pair])[0][0], abs=1e-4
-    )
+    assert lm.loglikelihood([pair])[0][0] == pytest.approx(other.loglikelihood([pair])[0][0], abs=1e-4)
     assert lm.truncated == 1
     assert lm.generate_until([text]) == other.generate_until([text])
     assert lm.truncated == 2
@@ -159,9 +153,7 @@ def test_arguments_are_checked(model: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError):
         SaltusLM(tmp_path / "empty")
-    made = SaltusLM.create_from_arg_string(
-        f"path={model},add_bos_token=False", {"batch_size": 8, "device": "cpu"}
-    )
+    made = SaltusLM.create_from_arg_string(f"path={model},add_bos_token=False", {"batch_size": 8, "device": "cpu"})
     assert made.add_bos_token is False
 
 
@@ -169,12 +161,28 @@ def test_arguments_are_checked(model: Path, tmp_path: Path) -> None:
 def test_the_harnesss_command_line_runs_it(tasks: Path, model: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [
-            sys.executable, "-m", "saltus.lm_eval", "run", "--model", "saltus", "--model_args", f"path={model}",
-            "--tasks", "cloze.yaml", "--limit", "3", "--output_path", str(tmp_path / "out"),
+            sys.executable,
+            "-m",
+            "saltus.lm_eval",
+            "run",
+            "--model",
+            "saltus",
+            "--model_args",
+            f"path={model}",
+            "--tasks",
+            "cloze.yaml",
+            "--limit",
+            "3",
+            "--output_path",
+            str(tmp_path / "out"),
         ],
-        capture_output=True, text=True, check=False, cwd=tasks, timeout=240,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tasks,
+        timeout=240,
         env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     (written,) = (tmp_path / "out").rglob("results_*.json")
     assert json.loads(written.read_text())["results"]["cloze"]["acc,none"] >= 0
@@ -199,26 +207,17 @@ def saltus(
     return run
 
 
-def test_a_run_asks_them_and_the_table_holds_both_twins(
-    saltus: Any, tasks: Path, model: Path, tmp_path: Path
-) -> None:
-    names = [
-        x
-        for name in ("shots", "continuation", "rolling", "filtered")
-        for x in ("--task", f"lm_eval:{name}")
-    ]
+def test_a_run_asks_them_and_the_table_holds_both_twins(saltus: Any, tasks: Path, model: Path, tmp_path: Path) -> None:
+    names = [x for name in ("shots", "continuation", "rolling", "filtered") for x in ("--task", f"lm_eval:{name}")]
     code, out, err = saltus(
-        "run", f"dir:{model.parent}/step-{{step}}", *names, "--include-path", str(tasks), "--limit", "3", "--json",
-    )  # fmt: skip
+        "run", f"dir:{model.parent}/step-{{step}}", *names, "--include-path", str(tasks), "--limit", "3", "--json"
+    )
     assert code == 0, err + out
     (store,) = tmp_path.glob("*.saltus")
     (document,) = tmp_path.glob("*.yaml")
     study = loads(document.read_text(), base=tmp_path)
     rows = Store(store).table(study).collect().filter(pl.col("value").is_not_null())
-    metrics = {
-        name: set(part["metric"])
-        for (name,), part in rows.group_by("task")
-    }  # fmt: skip
+    metrics = {name: set(part["metric"]) for (name,), part in rows.group_by("task")}
     assert metrics["lm_eval:shots"] >= {"acc", "gold_logprob", "acc_norm", "choice_prob"}
     assert metrics["lm_eval:continuation"] >= {"greedy_match", "token_logprob"}
     assert "bits_per_byte" in metrics["lm_eval:rolling"]
@@ -229,9 +228,7 @@ def test_a_run_asks_them_and_the_table_holds_both_twins(
     assert shots["n_items"].to_list() == [3]
 
 
-def test_a_studys_answers_are_those_the_harness_gets(
-    tasks: Path, model: Path, tmp_path: Path, saltus: Any
-) -> None:
+def test_a_studys_answers_are_those_the_harness_gets(tasks: Path, model: Path, tmp_path: Path, saltus: Any) -> None:
     """The same likelihoods by both ways, where neither cuts nor doubles anything."""
     from saltus.lm_eval import SaltusLM
 
@@ -249,9 +246,12 @@ def test_a_studys_answers_are_those_the_harness_gets(
     from lm_eval.tasks import TaskManager
 
     theirs = lm_eval.simple_evaluate(
-        model=SaltusLM(model), tasks=["continuation"], num_fewshot=1, bootstrap_iters=0,
+        model=SaltusLM(model),
+        tasks=["continuation"],
+        num_fewshot=1,
+        bootstrap_iters=0,
         task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
-    )  # fmt: skip
+    )
     assert theirs is not None
     samples = theirs["samples"]["continuation"]
     wanted = {f"doc-{s['doc_id']}": s["resps"][0][0][0] for s in samples}
@@ -259,9 +259,7 @@ def test_a_studys_answers_are_those_the_harness_gets(
 
 
 def test_the_doctor_shows_a_prompt(saltus: Any, tasks: Path, model: Path) -> None:
-    code, out, err = saltus(
-        "doctor", f"dir:{model}", "--task", "lm_eval:shots", "--include-path", str(tasks), "--json"
-    )
+    code, out, err = saltus("doctor", f"dir:{model}", "--task", "lm_eval:shots", "--include-path", str(tasks), "--json")
     assert code == 0, err
     asked = json.loads(out)["asked"]
     assert len(asked) == 4
@@ -269,8 +267,6 @@ def test_the_doctor_shows_a_prompt(saltus: Any, tasks: Path, model: Path) -> Non
 
 
 def test_an_include_path_without_a_task_of_lm_eval_is_a_mistake(saltus: Any, tasks: Path) -> None:
-    code, _, err = saltus(
-        "run", "scripted:leap", "--task", "addition", "--include-path", str(tasks)
-    )
+    code, _, err = saltus("run", "scripted:leap", "--task", "addition", "--include-path", str(tasks))
     assert code == 2
     assert "none is asked" in err

@@ -12,9 +12,7 @@ from saltus.records import Answer, Item
 from saltus.scoring import choice_scores, edit_similarity, generated_scores, target_scores
 
 
-def likely(
-    *logprobs: float, ranks: tuple[int, ...] | None = None, error: str | None = None
-) -> Answer:
+def likely(*logprobs: float, ranks: tuple[int, ...] | None = None, error: str | None = None) -> Answer:
     ranks = ranks if ranks is not None else tuple(0 for _ in logprobs)
     greedy = not any(ranks) if logprobs else None
     return Answer(key="", token_logprobs=logprobs, token_ranks=ranks, greedy=greedy, error=error)
@@ -31,19 +29,12 @@ def item(*choices: str, gold: tuple[int, ...] = (), target: str | tuple[str, ...
 def test_multiple_choice_gives_both_twins_of_acc_and_of_acc_norm():
     answers = [likely(-1.0, -1.0), likely(-1.5), likely(-4.0)]
     acc, norm = choice_scores(item("aa", "b", "c", gold=(1,)), answers, lengths=(20, 1, 1))
-    assert (acc.metric_hard, acc.hard, acc.metric_soft, acc.soft) == (
-        "acc",
-        1.0,
-        "gold_logprob",
-        -1.5,
-    )
+    assert (acc.metric_hard, acc.hard, acc.metric_soft, acc.soft) == ("acc", 1.0, "gold_logprob", -1.5)
     prob = math.exp(-1.5) / (math.exp(-2) + math.exp(-1.5) + math.exp(-4))
     assert acc.detail["choice_prob"] == pytest.approx(prob)
     assert acc.detail["brier"] == pytest.approx((1 - prob) ** 2)
     assert acc.detail["margin"] == pytest.approx(0.5)
-    assert (norm.metric_hard, norm.hard) == ("acc_norm", 0.0), (
-        "-2 over 20 bytes beats -1.5 over one"
-    )
+    assert (norm.metric_hard, norm.hard) == ("acc_norm", 0.0), "-2 over 20 bytes beats -1.5 over one"
     assert (norm.metric_soft, norm.soft) == ("token_logprob", -1.5)
 
 
@@ -55,9 +46,7 @@ def test_ties_count_one_over_k():
 
 
 def test_several_right_choices_share_probability_and_the_likeliest_speaks():
-    (score,) = choice_scores(
-        item("a", "b", "c", gold=(0, 2)), [likely(-3.0), likely(-2.0), likely(-1.0)]
-    )
+    (score,) = choice_scores(item("a", "b", "c", gold=(0, 2)), [likely(-3.0), likely(-2.0), likely(-1.0)])
     assert score.hard == 1.0
     assert score.soft == -1.0
     e = math.exp
@@ -107,9 +96,7 @@ def test_a_missing_answer_is_no_score():
 
 def test_a_target_is_matched_when_every_token_is_the_likeliest():
     (yes,) = target_scores([likely(-0.5, -1.5)])
-    assert (yes.metric_hard, yes.hard, yes.metric_soft, yes.soft) == (
-        "greedy_match", 1.0, "token_logprob", -1.0,
-    )  # fmt: skip
+    assert (yes.metric_hard, yes.hard, yes.metric_soft, yes.soft) == ("greedy_match", 1.0, "token_logprob", -1.0)
     assert yes.detail == {"gold_logprob": -2.0, "token_acc": 1.0}
     (no,) = target_scores([likely(-0.5, -1.5, ranks=(0, 3))], soft="gold_logprob")
     assert (no.hard, no.metric_soft, no.soft) == (0.0, "gold_logprob", -2.0)
@@ -123,9 +110,7 @@ def test_without_ranks_greedy_decoding_is_unknown_rather_than_matched():
 
 
 def test_the_likeliest_alternative_speaks_and_any_may_match():
-    (score,) = target_scores(
-        [likely(-9.0, ranks=(5,)), likely(-1.0, -1.0, ranks=(0, 1)), likely(-3.0)]
-    )
+    (score,) = target_scores([likely(-9.0, ranks=(5,)), likely(-1.0, -1.0, ranks=(0, 1)), likely(-3.0)])
     assert score.hard == 1.0, "the third is greedy"
     assert score.soft == -1.0
     assert score.detail["gold_logprob"] == -2.0
@@ -135,11 +120,7 @@ def test_exact_match_raw_and_stripped_are_both_kept():
     right = item(target="42")
     raw, stripped = generated_scores(right, [said(" 42\t"), likely(-1.0)], delimiter=" ")
     assert (raw.metric_hard, raw.hard) == ("exact_match", 0.0)
-    assert (stripped.metric_hard, stripped.hard, stripped.soft) == (
-        "exact_match_stripped",
-        1.0,
-        1.0,
-    )
+    assert (stripped.metric_hard, stripped.hard, stripped.soft) == ("exact_match_stripped", 1.0, 1.0)
     for text in ("42", " 42"):
         assert generated_scores(right, [said(text), likely(-1.0)], delimiter=" ")[0].hard == 1.0
     assert generated_scores(right, [said(" 42"), likely(-1.0)])[0].hard == 0.0
@@ -147,9 +128,7 @@ def test_exact_match_raw_and_stripped_are_both_kept():
 
 def test_generation_takes_its_soft_twin_from_the_teacher_forced_target():
     two = item(target=("ten", "10"))
-    raw, stripped = generated_scores(
-        two, [said("tin"), likely(-4.0, ranks=(2,)), likely(-0.5, -0.1)]
-    )
+    raw, stripped = generated_scores(two, [said("tin"), likely(-4.0, ranks=(2,)), likely(-0.5, -0.1)])
     assert (raw.hard, raw.metric_soft, raw.soft) == (0.0, "token_logprob", pytest.approx(-0.3))
     assert raw.detail["greedy_match"] == 1.0
     assert raw.detail["gold_logprob"] == pytest.approx(-0.6)

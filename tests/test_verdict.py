@@ -8,17 +8,7 @@ from typing import get_args
 
 import pytest
 
-from saltus.records import (
-    Analysis,
-    Facts,
-    Integrity,
-    Predicted,
-    Presence,
-    Scope,
-    Shape,
-    Twin,
-    Verdict,
-)
+from saltus.records import Analysis, Facts, Integrity, Predicted, Presence, Scope, Shape, Twin, Verdict
 from saltus.verdict import LEAPS, TABLE, decide, row_of
 
 POINTS = (0, 5, 6, 30)
@@ -29,13 +19,33 @@ def every_combination():
     """The product of all discrete facts; n_points and (n_seeds, n_sharp) at both sides of each threshold."""
     shapes = get_args(Shape)
     names = (
-        "integrity", "presence", "shape_hard", "shape_soft", "predicted", "twin", "scope", "n_points",
-        "contradicting", "onsets_together", "two_populations", "lone_point",
-    )  # fmt: skip
+        "integrity",
+        "presence",
+        "shape_hard",
+        "shape_soft",
+        "predicted",
+        "twin",
+        "scope",
+        "n_points",
+        "contradicting",
+        "onsets_together",
+        "two_populations",
+        "lone_point",
+    )
     values = (
-        ("ok", "defective"), get_args(Presence), shapes, shapes, get_args(Predicted), get_args(Twin),
-        ("general", "format", "memory"), (5, 6), (False, True), (None, True), (None, True), (False, True),
-    )  # fmt: skip
+        ("ok", "defective"),
+        get_args(Presence),
+        shapes,
+        shapes,
+        get_args(Predicted),
+        get_args(Twin),
+        ("general", "format", "memory"),
+        (5, 6),
+        (False, True),
+        (None, True),
+        (None, True),
+        (False, True),
+    )
     for combination in itertools.product(*values):
         yield dict(zip(names, combination))
 
@@ -45,19 +55,28 @@ def promises(f: Facts, word: Verdict) -> bool:
     jumped = f.shape_hard == "jump"
     turned = {"falling", "non_monotone"}
     resolvable = f.n_points >= 6 and f.presence != "unknown" and not f.lone_point
-    return (word == "defective") == (f.integrity == "defective") and {
-        "defective": True,
-        "unresolved": True,
-        "split": f.n_seeds >= 3 and f.two_populations is True,
-        "irregular": f.shape_hard in turned or (f.shape_soft in turned and f.presence == "present"),
-        "flat": f.presence in ("absent", "below_floor") and f.shape_hard not in turned,
-        "artefact": jumped and f.shape_soft == "gradual" and f.twin == "explains",
-        "bound": jumped and f.scope in ("format", "elicitation"),
-        "transition": jumped and f.twin == "agrees" and f.predicted == "no" and f.n_seeds >= 3
-        and f.n_sharp / f.n_seeds >= 0.6 and not f.contradicting and f.onsets_together is True,
-        "sharp": jumped and f.predicted == "no" and f.twin in ("agrees", "missing"),
-        "smooth": f.shape_hard == "gradual" and f.shape_soft in ("gradual", "unknown"),
-    }[word] and (resolvable or word in ("unresolved", "defective"))  # fmt: skip
+    return (
+        (word == "defective") == (f.integrity == "defective")
+        and {
+            "defective": True,
+            "unresolved": True,
+            "split": f.n_seeds >= 3 and f.two_populations is True,
+            "irregular": f.shape_hard in turned or (f.shape_soft in turned and f.presence == "present"),
+            "flat": f.presence in ("absent", "below_floor") and f.shape_hard not in turned,
+            "artefact": jumped and f.shape_soft == "gradual" and f.twin == "explains",
+            "bound": jumped and f.scope in ("format", "elicitation"),
+            "transition": jumped
+            and f.twin == "agrees"
+            and f.predicted == "no"
+            and f.n_seeds >= 3
+            and f.n_sharp / f.n_seeds >= 0.6
+            and not f.contradicting
+            and f.onsets_together is True,
+            "sharp": jumped and f.predicted == "no" and f.twin in ("agrees", "missing"),
+            "smooth": f.shape_hard == "gradual" and f.shape_soft in ("gradual", "unknown"),
+        }[word]
+        and (resolvable or word in ("unresolved", "defective"))
+    )
 
 
 @pytest.mark.parametrize("seeds", [(1, 1), (3, 1), (3, 2)])
@@ -70,9 +89,7 @@ def test_every_combination_gets_one_word_that_keeps_its_promise(seeds):
         assert promises(given, word), (given, word)
         seen[word] += 1
     assert sum(seen.values()) > 100_000
-    unreachable = (
-        {"split", "transition"} if n_seeds < 3 else {"transition"} if n_sharp < 2 else set()
-    )
+    unreachable = {"split", "transition"} if n_seeds < 3 else {"transition"} if n_sharp < 2 else set()
     assert set(seen) == set(get_args(Verdict)) - unreachable
 
 
@@ -85,10 +102,18 @@ def test_seed_counts_separate_sharp_from_transition(n_seeds, n_sharp):
 def leap(**changes) -> Facts:
     """A replicated leap in both channels, as changed."""
     facts = {
-        "presence": "present", "shape_hard": "jump", "shape_soft": "jump", "predicted": "no",
-        "twin": "agrees", "scope": "general", "n_points": 12, "n_seeds": 3, "n_sharp": 3,
-        "onsets_together": True, "two_populations": False,
-    }  # fmt: skip
+        "presence": "present",
+        "shape_hard": "jump",
+        "shape_soft": "jump",
+        "predicted": "no",
+        "twin": "agrees",
+        "scope": "general",
+        "n_points": 12,
+        "n_seeds": 3,
+        "n_sharp": 3,
+        "onsets_together": True,
+        "two_populations": False,
+    }
     return Facts(**(facts | changes))
 
 

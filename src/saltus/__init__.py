@@ -12,31 +12,29 @@ Names are imported when first used, so `import saltus` costs nothing.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from saltus._version import __version__
 
 if TYPE_CHECKING:
-    from saltus.analyze import analyze as analyze
-    from saltus.analyze import write as report  # noqa: F401
+    from saltus.analysis.analyze import analyze as analyze
+    from saltus.analysis.analyze import write as report  # noqa: F401
     from saltus.errors import UserError as UserError
-    from saltus.findings import Findings as Findings
+    from saltus.judging.findings import Findings as Findings
     from saltus.records import Evidence as Evidence
     from saltus.records import Finding as Finding
-    from saltus.run import run as run
+    from saltus.runner.loop import run as run
     from saltus.store import Store as Store
-    from saltus.study import load as load
+    from saltus.study.document import load as load
 
 _HOMES = {
-    "load": ("saltus.study", "load"),
+    "load": ("saltus.study.document", "load"),
     "Store": ("saltus.store", "Store"),
-    "run": ("saltus.run", "run"),
-    "analyze": ("saltus.analyze", "analyze"),
-    "report": ("saltus.analyze", "write"),
-    "Findings": ("saltus.findings", "Findings"),
+    "run": ("saltus.runner.loop", "run"),
+    "analyze": ("saltus.analysis.analyze", "analyze"),
+    "report": ("saltus.analysis.analyze", "write"),
+    "Findings": ("saltus.judging.findings", "Findings"),
     "Finding": ("saltus.records", "Finding"),
     "Evidence": ("saltus.records", "Evidence"),
     "UserError": ("saltus.errors", "UserError"),
@@ -45,25 +43,14 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 
-class _Package(ModuleType):
-    """Keeps `saltus.run` the function although a module of that name exists: importing a submodule would bind it
-    to the package under its own name.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _HOMES:
-            raise AttributeError(f"module `saltus` has no attribute `{name}`")
-        module, attribute = _HOMES[name]
-        found = getattr(import_module(module), attribute)
-        super().__setattr__(name, found)
-        return found
-
-    def __dir__(self) -> list[str]:
-        return sorted({*__all__, *super().__dir__()})
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module `saltus` has no attribute `{name}`")
+    module, attribute = _HOMES[name]
+    found = getattr(import_module(module), attribute)
+    globals()[name] = found
+    return found
 
 
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*__all__, *globals()})

@@ -24,9 +24,7 @@ def read_yaml(text: str, name: str) -> tuple[Any, yaml.Node]:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
-            raise UserError(
-                "the document is empty", where=name, do="`saltus new NAME` writes an example"
-            )
+            raise UserError("the document is empty", where=name, do="`saltus new NAME` writes an example")
         _refuse_duplicates(node, name)
         return yaml.safe_load(text), node
     except yaml.MarkedYAMLError as error:
@@ -51,9 +49,7 @@ def parse(kind: type[Document], data: Any, node: yaml.Node, name: str) -> Docume
         first, rest = mistakes[0], mistakes[1:]
         found = first[1] + "".join(f"\n{where}: {what}" for where, what in rest[:9])
         raise UserError(
-            found,
-            where=first[0],
-            do="`saltus new NAME` writes a commented example; `docs/study.md` lists every key",
+            found, where=first[0], do="`saltus new NAME` writes a commented example; `docs/study.md` lists every key"
         ) from error
 
 
@@ -66,9 +62,7 @@ def line_of(node: yaml.Node, path: Path_) -> int:
             if found is None:
                 break
             line, node = found[0].start_mark.line, found[1]
-        elif (
-            isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value)
-        ):
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
             node = node.value[step]
             line = node.start_mark.line
         else:
@@ -76,9 +70,7 @@ def line_of(node: yaml.Node, path: Path_) -> int:
     return line + 1
 
 
-def _explain(
-    kind: type[BaseModel], error: dict[str, Any], node: yaml.Node, name: str
-) -> tuple[str, str]:
+def _explain(kind: type[BaseModel], error: dict[str, Any], node: yaml.Node, name: str) -> tuple[str, str]:
     path: Path_ = tuple(error["loc"])
     where = f"{name}:{line_of(node, path)}"
     key = ".".join(str(p) for p in path)

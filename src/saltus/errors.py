@@ -59,3 +59,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean `{close[0]}`?"
     return "one of: " + ", ".join(known) if known else "none is known"
+
+
+def reason(error: BaseException) -> str:
+    """One line that says what happened."""
+    text = " ".join(str(error).split()) or "no reason given"
+    kind = type(error).__name__
+    return text if kind in ("ModelError", "UserError") else f"{kind}: {text}"

@@ -20,9 +20,9 @@ from typing import Any
 
 def canonical(value: Any) -> bytes:
     """Canonical JSON of value. Raises TypeError for types JSON has no word for, ValueError for NaN."""
-    return json.dumps(
-        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode("utf-8", "surrogatepass")
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(
+        "utf-8", "surrogatepass"
+    )
 
 
 def content_hash(value: Any) -> str:
@@ -46,9 +46,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(
-                f"{value} has no canonical form: a missing value is null with a reason"
-            )
+            raise ValueError(f"{value} has no canonical form: a missing value is null with a reason")
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}

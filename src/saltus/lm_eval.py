@@ -23,10 +23,10 @@ from saltus.errors import MissingExtra, UserError
 from saltus.hashing import seed_from
 from saltus.models.base import ModelError, answer_key
 from saltus.models.folders import adapter
-from saltus.models.windows import disjoint
+from saltus.models.local.windows import disjoint
 from saltus.records import Answer, AskPolicy, ModelRef, Request
 from saltus.tasks import options
-from saltus.tasks.lm_eval_settings import MOST_TOKENS, settings_of
+from saltus.tasks.lm_eval.settings import MOST_TOKENS, settings_of
 
 try:
     import lm_eval.models  # noqa: F401 — before anything is registered, or the harness forgets its own models
@@ -55,24 +55,26 @@ class SaltusLM(TemplateLM):
     """
 
     def __init__(
-        self, path: str | Path, dtype: _Dtype = "float32",
-        add_bos_token: bool | None = True, *, max_length: int | None = None,
-        prefix_token_id: int | None = None, batch_tokens: int = 8192, memory_mb: int | None = None,
+        self,
+        path: str | Path,
+        dtype: _Dtype = "float32",
+        add_bos_token: bool | None = True,
+        *,
+        max_length: int | None = None,
+        prefix_token_id: int | None = None,
+        batch_tokens: int = 8192,
+        memory_mb: int | None = None,
         **passed: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         _refuse_unknown(passed)
         folder = Path(path).expanduser().resolve()
         if not folder.is_dir():
-            raise UserError(
-                f"there is no folder {folder}", where="SaltusLM", wanted="a checkpoint folder"
-            )
+            raise UserError(f"there is no folder {folder}", where="SaltusLM", wanted="a checkpoint folder")
         self.path, self.add_bos_token = folder, add_bos_token
         options.one_of("SaltusLM", "dtype", dtype, get_args(_Dtype))
         ask = AskPolicy(dtype=dtype, batch_tokens=batch_tokens, memory_mb=memory_mb)
-        opened: Any = adapter.open(
-            ModelRef(adapter="dir", location=str(folder), series="lm-eval"), ask
-        )
+        opened: Any = adapter.open(ModelRef(adapter="dir", location=str(folder), series="lm-eval"), ask)
         self.model, self.tokenizer = opened, opened.encoder.tokenizer
         if add_bos_token is not None:
             self.tokenizer.add_bos_token = add_bos_token
@@ -109,30 +111,25 @@ class SaltusLM(TemplateLM):
         names = ("identity", "weights_hash", "params", "dtype", "engine", "self_check")
         return {**{f"saltus_{n}": about.get(n) for n in names}, "saltus_truncated": self.truncated}
 
-    def tok_encode(
-        self, string: str, add_special_tokens: bool | None = None, **kwargs: Any
-    ) -> list[int]:
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
         special = _add_special_kwargs(add_special_tokens, self.add_bos_token)
-        if add_special_tokens is None and has_bos_prefix(
-            string, self.tokenizer.decode(self.prefix_token_id)
-        ):
+        if add_special_tokens is None and has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id)):
             special["add_special_tokens"] = False
         return list(self.tokenizer.encode(string, **special))
 
-    def apply_chat_template(
-        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-    ) -> str:
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         return str(
             self.tokenizer.apply_chat_template(
-                chat_history, tokenize=False, add_generation_prompt=add_generation_prompt,
+                chat_history,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
                 continue_final_message=not add_generation_prompt,
             )
-        )  # fmt: skip
+        )
 
     def _loglikelihood_tokens(
-        self, requests: list[tuple[tuple[str, str], list[int], list[int]]],
-        disable_tqdm: bool = False, **kwargs: Any,
-    ) -> list[tuple[float, bool]]:  # fmt: skip
+        self, requests: list[tuple[tuple[str, str], list[int], list[int]]], disable_tqdm: bool = False, **kwargs: Any
+    ) -> list[tuple[float, bool]]:
         asked = [self._likely(context, told) for _, context, told in requests]
         answers = self._answers(self.model.loglikelihood, asked, disable_tqdm)
         found = [(sum(a.token_logprobs), bool(a.greedy)) for a in answers]
@@ -160,16 +157,15 @@ class SaltusLM(TemplateLM):
             settings = replace(settings, stop=(*settings.stop, eos))
             room = self.max_length - settings.max_tokens
             if room <= 0:
-                raise UserError(f"{settings.max_tokens} tokens are to be generated, and the window holds "
-                                f"{self.max_length}", where="SaltusLM", do="lower max_gen_toks")  # fmt: skip
+                raise UserError(
+                    f"{settings.max_tokens} tokens are to be generated, and the window holds {self.max_length}",
+                    where="SaltusLM",
+                    do="lower max_gen_toks",
+                )
             ids = self.tok_encode(context)
             self.truncated += len(ids) > room
             seed = seed_from("lm_eval", context, place) if settings.temperature else None
-            asked.append(
-                Request(
-                    kind="generate", prompt_ids=tuple(ids[-room:]), settings=settings, seed=seed
-                )
-            )
+            asked.append(Request(kind="generate", prompt_ids=tuple(ids[-room:]), settings=settings, seed=seed))
         texts = [answer.text for answer in self._answers(self.model.generate, asked, disable_tqdm)]
         for request, text in zip(requests, texts, strict=True):
             self.cache_hook.add_partial("generate_until", request.args, text)
@@ -210,9 +206,10 @@ def _refuse_unknown(passed: dict[str, Any]) -> None:
     unknown = set(passed) - {"batch_size", "max_batch_size", "device"}
     if unknown:
         raise UserError(
-            f"no argument {', '.join(sorted(unknown))}", where="SaltusLM",
+            f"no argument {', '.join(sorted(unknown))}",
+            where="SaltusLM",
             wanted="path, dtype, add_bos_token, max_length, prefix_token_id, batch_tokens, memory_mb",
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

@@ -47,9 +47,7 @@ class Metric:
         if self.transform == "complement":
             return 1.0 - value
         if self.transform in ("log", "neg_log"):
-            log = (
-                math.log(value) if 0 < value < math.inf else (math.inf if value > 0 else -math.inf)
-            )
+            log = math.log(value) if 0 < value < math.inf else (math.inf if value > 0 else -math.inf)
             return -log if self.transform == "neg_log" else log
         return value
 
@@ -111,10 +109,16 @@ KNOWN: dict[str, Metric] = {
         _logprob("gold_logprob", "mean log-probability of the right answer per item, nats"),
         _logprob("token_logprob", "mean log-probability per target token, nats"),
         _share("choice_prob", "probability of the right choice among the choices"),
-        Metric("brier", "soft", 0.0, 1.0, False, "negate",
-               about="(1 − choice_prob)², target-conditioned (Schaeffer et al. 2023)"),
-        _share("token_acc",
-               "share of target tokens that are the most likely one, given the right ones before"),
+        Metric(
+            "brier",
+            "soft",
+            0.0,
+            1.0,
+            False,
+            "negate",
+            about="(1 − choice_prob)², target-conditioned (Schaeffer et al. 2023)",
+        ),
+        _share("token_acc", "share of target tokens that are the most likely one, given the right ones before"),
         _share("edit_similarity", "1 − edit distance / longer length"),
         # names of published results
         _hard("accuracy", "share of right answers"),
@@ -136,8 +140,16 @@ KNOWN: dict[str, Metric] = {
         _hard("pass@100", "share of problems solved by one of a hundred programs", binomial=False),
         _hard("mcc", "Matthews correlation of predicted and true class", binomial=False, low=-1.0),
         _hard("leaderboard_score", "a leaderboard's main score of the task, as a share", binomial=False),
-        Metric("pct_stereotype", "hard", 0.0, 1.0, True, binomial=True, nominal_floor=0.5,
-               about="share of pairs whose stereotyped sentence is the more likely one; more is more of the behaviour"),
+        Metric(
+            "pct_stereotype",
+            "hard",
+            0.0,
+            1.0,
+            True,
+            binomial=True,
+            nominal_floor=0.5,
+            about="share of pairs whose stereotyped sentence is the more likely one; more is more of the behaviour",
+        ),
         _error_rate("error_rate(1-EM)", "hard", "1 − exact match", binomial=True),
         _error_rate("error_rate(1-acc)", "hard", "1 − accuracy", binomial=True),
         _error_rate("error_rate(1-BLEU)", "soft", "1 − BLEU", binomial=False),
@@ -154,10 +166,18 @@ KNOWN: dict[str, Metric] = {
         _loss("cross_entropy_nats", "cross-entropy per token of a text, nats"),
         _loss("val_loss_nats_per_token", "validation loss per token, nats"),
         _loss("nll_correct_response", "negative log-likelihood of the right response"),
-        Metric("brier_score", "soft", 0.0, 2.0, False, "negate",
-               about="squared error summed over the choices (lm-eval: 0 to 2)"),
-        Metric("bleurt", "soft", -math.inf, math.inf, True, twin_of=_EXACT,
-               about="learned similarity to the reference"),
+        Metric(
+            "brier_score",
+            "soft",
+            0.0,
+            2.0,
+            False,
+            "negate",
+            about="squared error summed over the choices (lm-eval: 0 to 2)",
+        ),
+        Metric(
+            "bleurt", "soft", -math.inf, math.inf, True, twin_of=_EXACT, about="learned similarity to the reference"
+        ),
         _partial("f1", "overlap with the target (classes averaged in some tasks, so never a twin of accuracy)"),
         _partial("sequence_f1", "token overlap with the target"),
         _partial("rouge1", "overlap of words"),
@@ -166,30 +186,60 @@ KNOWN: dict[str, Metric] = {
         _partial("rougeLsum", "longest common subsequence, by sentence"),
         replace(_partial("bleu", "n-gram overlap"), twin_of=(*_EXACT, "accuracy")),
         _partial("chrf", "character n-gram overlap"),
-        _beside("likelihood_difference", math.inf,
-                "size of the difference between paired sentences, whichever is preferred"),
+        _beside(
+            "likelihood_difference", math.inf, "size of the difference between paired sentences, whichever is preferred"
+        ),
         _beside("likelihood_diff", math.inf, "the same under lm-eval's newer name"),
         _beside("nll_incorrect_responses", math.inf, "negative log-likelihood of the wrong responses"),
-        Metric("margin", "mechanism", -math.inf, math.inf, True,
-               about="log-probability of the right choice over the best wrong one, nats"),
+        Metric(
+            "margin",
+            "mechanism",
+            -math.inf,
+            math.inf,
+            True,
+            about="log-probability of the right choice over the best wrong one, nats",
+        ),
         _beside("parity", 1.0, "gender parity of answers; not a score of right answers"),
         # how an answer was given; never a capability, read by the guards
         _beside("off_menu", 1.0, "share of answers that are none of the choices"),
         _beside("truncated", 1.0, "share of prompts cut to fit the context"),
     )
-}  # fmt: skip
+}
 
 PREFERENCE: dict[Literal["hard", "soft"], tuple[str, ...]] = {
     "hard": (
-        "acc", "accuracy", "multiple_choice_grade", "acc_len_norm", "acc_norm", "exact_match", "em",
-        "exact_match_stripped", "quasi_exact_match", "greedy_match", "mc1", "pass@1",
+        "acc",
+        "accuracy",
+        "multiple_choice_grade",
+        "acc_len_norm",
+        "acc_norm",
+        "exact_match",
+        "em",
+        "exact_match_stripped",
+        "quasi_exact_match",
+        "greedy_match",
+        "mc1",
+        "pass@1",
     ),
     "soft": (
-        "gold_logprob", "token_logprob", "bits_per_byte", "cross_entropy", "nll_correct_response",
-        "ppl", "perplexity", "log_p_correct_normalised", "p_correct_normalised", "choice_prob", "mc2",
-        "brier", "brier_score", "token_acc", "neg_token_edit_distance", "edit_similarity",
+        "gold_logprob",
+        "token_logprob",
+        "bits_per_byte",
+        "cross_entropy",
+        "nll_correct_response",
+        "ppl",
+        "perplexity",
+        "log_p_correct_normalised",
+        "p_correct_normalised",
+        "choice_prob",
+        "mc2",
+        "brier",
+        "brier_score",
+        "token_acc",
+        "neg_token_edit_distance",
+        "edit_similarity",
     ),
-}  # fmt: skip
+}
 """Which name stands for a task when it has several; those not listed follow in the order of `KNOWN`, then by name."""
 
 
@@ -198,13 +248,7 @@ def base_name(name: str) -> str:
     return name.split(",", 1)[0].strip()
 
 
-def lookup(
-    name: str,
-    *,
-    low: float = 0.0,
-    high: float = 1.0,
-    higher_is_better: bool | None = None,
-) -> Metric:
+def lookup(name: str, *, low: float = 0.0, high: float = 1.0, higher_is_better: bool | None = None) -> Metric:
     """The metric of that name; an unknown one is guessed from the lowest and highest value seen, and says so."""
     known = KNOWN.get(base_name(name)) or KNOWN.get(base_name(name).lower())
     if known is not None:

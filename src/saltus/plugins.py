@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from saltus.errors import UserError, nearest
 
 Kind = Literal["tasks", "conditions", "models", "checks"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @cache

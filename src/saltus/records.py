@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Verdict = Literal[
-    "defective", "unresolved", "split", "irregular", "flat",
-    "artefact", "bound", "transition", "sharp", "smooth",
-]  # fmt: skip
+    "defective", "unresolved", "split", "irregular", "flat", "artefact", "bound", "transition", "sharp", "smooth"
+]
 Integrity = Literal["ok", "suspect", "defective"]
 Presence = Literal["absent", "below_floor", "present", "unknown"]
 Shape = Literal["flat", "gradual", "jump", "falling", "non_monotone", "unknown"]
@@ -389,12 +388,12 @@ class Finding:
     """What a chart needs: points of both twins per seed, fitted and smoothest admissible curves."""
 
     def _repr_html_(self) -> str:
-        from saltus.report.notebook import finding_html
+        from saltus.page.notebook import finding_html
 
         return finding_html(self)
 
     def plot(self) -> Any:
         """An altair chart of this finding: both twins, seeds, floor, onset, fits."""
-        from saltus.report.charts import finding_chart
+        from saltus.page.charts import finding_chart
 
         return finding_chart(self)

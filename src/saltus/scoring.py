@@ -21,9 +21,7 @@ Soft = Literal["token_logprob", "gold_logprob"]
 Details = dict[str, float | str | None]
 
 
-def choice_scores(
-    item: Item, answers: Sequence[Answer], *, lengths: Sequence[int] | None = None
-) -> tuple[Score, ...]:
+def choice_scores(item: Item, answers: Sequence[Answer], *, lengths: Sequence[int] | None = None) -> tuple[Score, ...]:
     """Multiple choice by log-likelihood: one answer per choice, in the order of `item.choices`.
 
     lengths: bytes of each choice, for `acc_norm`; without them (letters) that score is left out. Ties count 1/k.
@@ -66,9 +64,7 @@ def target_scores(answers: Sequence[Answer], *, soft: Soft = "token_logprob") ->
     return (_score("greedy_match", facts.pop("greedy_match"), soft, facts.pop(soft), facts),)
 
 
-def generated_scores(
-    item: Item, answers: Sequence[Answer], *, delimiter: str = ""
-) -> tuple[Score, ...]:
+def generated_scores(item: Item, answers: Sequence[Answer], *, delimiter: str = "") -> tuple[Score, ...]:
     """Exact match by generation: the generated answer first, then one log-likelihood per alternative target.
 
     `exact_match` is byte for byte, with or without the delimiter (the white space that the prompt's format puts
@@ -86,8 +82,9 @@ def generated_scores(
     stripped = _score("exact_match_stripped", plain in wanted, "edit_similarity", similar, {})
     why = "no target was asked" if len(answers) < 2 else _unusable(answers[1:], "target")
     if why:
-        raw = Score(metric_hard="exact_match", hard=float(exact), metric_soft="token_logprob",
-                    soft=None, why_no_soft=why)  # fmt: skip
+        raw = Score(
+            metric_hard="exact_match", hard=float(exact), metric_soft="token_logprob", soft=None, why_no_soft=why
+        )
         return raw, stripped
     facts = _target_facts(answers[1:])
     raw = _score("exact_match", exact, "token_logprob", facts.pop("token_logprob"), facts)
@@ -164,23 +161,12 @@ def _share_of_best(values: Sequence[float], gold: Sequence[int]) -> float:
     return sum(i in gold for i in best) / len(best)
 
 
-def _score(
-    hard_name: str, hard: float, soft_name: str, soft: float, detail: Details | dict[str, float]
-) -> Score:
-    return Score(
-        metric_hard=hard_name, hard=float(hard), metric_soft=soft_name, soft=soft, detail=detail
-    )
+def _score(hard_name: str, hard: float, soft_name: str, soft: float, detail: Details | dict[str, float]) -> Score:
+    return Score(metric_hard=hard_name, hard=float(hard), metric_soft=soft_name, soft=soft, detail=detail)
 
 
 def _missing(metrics: Sequence[tuple[str, str]], why: str) -> tuple[Score, ...]:
     return tuple(
-        Score(
-            metric_hard=hard,
-            hard=None,
-            metric_soft=soft,
-            soft=None,
-            why_no_hard=why,
-            why_no_soft=why,
-        )
+        Score(metric_hard=hard, hard=None, metric_soft=soft, soft=None, why_no_hard=why, why_no_soft=why)
         for hard, soft in metrics
     )

@@ -78,29 +78,22 @@ def _smooth(f: Facts, _: Analysis) -> bool:
 
 
 TABLE: tuple[Row, ...] = (
-    Row("defective", lambda f, _: f.integrity == "defective",
-        "a disqualifying guard fired and the verdict changes without the suspected points"),
-    Row("unresolved", _undecidable,
-        "too few points, presence unknown, or one point alone off the floor"),
-    Row("split", _split,
-        "several seeds, two populations at the end: some leapt, some did not"),
-    Row("irregular", _irregular,
-        "it falls, or turns, beyond noise and by a good part of the range"),
-    Row("flat", _flat,
-        "absent, with power to have seen it"),
-    Row("artefact", _artefact,
-        "the hard score jumps, the soft one is gradual and predicts the jump"),
-    Row("bound", _bound,
-        "the jump comes with one format or elicitation, over unrelated skills, and not in others"),
-    Row("transition", _transition,
-        "both channels jump together, unpredicted, in most seeds, at one place"),
-    Row("sharp", _sharp,
-        "both channels jump at one place, unpredicted; or the hard one, and there is no soft one"),
-    Row("smooth", _smooth,
-        "gradual in every channel"),
-    Row("unresolved", lambda _f, _a: True,
-        "no row of the table fits"),
-)  # fmt: skip
+    Row(
+        "defective",
+        lambda f, _: f.integrity == "defective",
+        "a disqualifying guard fired and the verdict changes without the suspected points",
+    ),
+    Row("unresolved", _undecidable, "too few points, presence unknown, or one point alone off the floor"),
+    Row("split", _split, "several seeds, two populations at the end: some leapt, some did not"),
+    Row("irregular", _irregular, "it falls, or turns, beyond noise and by a good part of the range"),
+    Row("flat", _flat, "absent, with power to have seen it"),
+    Row("artefact", _artefact, "the hard score jumps, the soft one is gradual and predicts the jump"),
+    Row("bound", _bound, "the jump comes with one format or elicitation, over unrelated skills, and not in others"),
+    Row("transition", _transition, "both channels jump together, unpredicted, in most seeds, at one place"),
+    Row("sharp", _sharp, "both channels jump at one place, unpredicted; or the hard one, and there is no soft one"),
+    Row("smooth", _smooth, "gradual in every channel"),
+    Row("unresolved", lambda _f, _a: True, "no row of the table fits"),
+)
 
 
 def row_of(facts: Facts, analysis: Analysis = _DEFAULTS) -> Row:

@@ -13,10 +13,12 @@ from rich.console import Console
 
 from saltus.calibrate import calibrate, simulate
 from saltus.calibrate.counts import by_kind, rate
+from saltus.calibrate.markdown import page
 from saltus.calibrate.measure import summarise
 from saltus.calibrate.simulate import NULLS
-from saltus.checks import error_rates
-from saltus.checks.error_rates import false_alarm_rate
+from saltus.calibrate.tables import render
+from saltus.judging import error_rates
+from saltus.judging.error_rates import false_alarm_rate
 from saltus.records import Analysis
 
 
@@ -25,7 +27,7 @@ def said(verdict: str, onset=(None, None), width=(None, None)):
     low, high = width
     return SimpleNamespace(
         verdict=verdict, onset_low=onset[0], onset_high=onset[1], width_hard=SimpleNamespace(low=low, high=high)
-    )  # fmt: skip
+    )
 
 
 def perfect(truth):
@@ -59,23 +61,16 @@ def test_clopper_pearson_agrees_with_published_values():
 def test_a_perfect_judge_keeps_every_bar_but_is_told_of_too_safe_intervals():
     calibration, truths = count(perfect)
     missed = {bar.name for bar in calibration.bars if not bar.kept}
-    assert missed == {
-        "onset intervals that hold the truth"
-    }  # 100 % is above the 97 % that was promised
+    assert missed == {"onset intervals that hold the truth"}  # 100 % is above the 97 % that was promised
     assert all(set(words) == {truth} for truth, words in calibration.confusion.items())
     assert calibration.onset["all"].rate.value == 1.0
     assert calibration.onset["bar"].median_width == pytest.approx(0.4)
     assert calibration.width["smooth"].rate.value == 1.0
-    assert sum(c["nulls"] for c in calibration.cells) == sum(
-        t.word in NULLS and t.n_points >= 6 for t in truths
-    )
+    assert sum(c["nulls"] for c in calibration.cells) == sum(t.word in NULLS and t.n_points >= 6 for t in truths)
 
 
 def test_words_by_kind_of_truth():
-    kinds = {
-        "smooth: murky": {"smooth": 3, "unresolved": 5, "flat": 2},
-        "flat: soft flat": {"flat": 4},
-    }
+    kinds = {"smooth: murky": {"smooth": 3, "unresolved": 5, "flat": 2}, "flat: soft flat": {"flat": 4}}
     flat, smooth = by_kind(kinds)
     assert flat == ("flat: soft flat", str(rate(4, 4)), "")
     assert smooth == ("smooth: murky", str(rate(3, 10)), "5 unresolved, 2 flat")
@@ -105,33 +100,31 @@ def test_calibrate_runs_the_judge_it_is_given_and_ships_as_json():
     assert {row["other"] for row in data["power"]} == {1.0}
     assert data["analysis"]["alpha"] == 0.05
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(calibration.table())
+    console.print(render(calibration))
     text = console.export_text()
     assert "nulls called a leap" in text
     assert "missed" in text
     assert "2000 items" in text
-    page = calibration.to_markdown("Made here.")
-    assert "| 2000 items |" in page
-    assert "Made here." in page
-    assert f"| flat | {data['confusion']['flat']['flat']} |" in page
+    text = page(calibration, "Made here.")
+    assert "| 2000 items |" in text
+    assert "Made here." in text
+    assert f"| flat | {data['confusion']['flat']['flat']} |" in text
 
 
 def test_lookup_takes_the_nearest_cell_with_enough_nulls(monkeypatch):
     def cell(points, replicated, soft, nulls, alarms):
-        return {
-            "points": points,
-            "replicated": replicated,
-            "soft": soft,
-            "nulls": nulls,
-            "alarms": alarms,
-        }
+        return {"points": points, "replicated": replicated, "soft": soft, "nulls": nulls, "alarms": alarms}
 
     cells = (
-        cell([6, 9], False, False, 10, 5), cell([6, 9], False, True, 400, 8),
-        cell([6, 9], True, False, 100, 0), cell([6, 9], True, True, 100, 0),
-        cell([10, 30], False, False, 1000, 0), cell([10, 30], False, True, 1000, 10),
-        cell([10, 30], True, False, 0, 0), cell([10, 30], True, True, 0, 0),
-    )  # fmt: skip
+        cell([6, 9], False, False, 10, 5),
+        cell([6, 9], False, True, 400, 8),
+        cell([6, 9], True, False, 100, 0),
+        cell([6, 9], True, True, 100, 0),
+        cell([10, 30], False, False, 1000, 0),
+        cell([10, 30], False, True, 1000, 10),
+        cell([10, 30], True, False, 0, 0),
+        cell([10, 30], True, True, 0, 0),
+    )
     monkeypatch.setattr(error_rates, "shipped", lambda: cells)
     assert false_alarm_rate(8, 1, True) == 8 / 400
     assert false_alarm_rate(8, 1, False) == 13 / 410  # its own cell is too small: both twins

@@ -55,8 +55,16 @@ def test_all_words_occur_and_depend_on_the_generator_alone(sample):
     np.testing.assert_array_equal(batch.soft.stderr, again.soft.stderr)
     words = Counter(t.word for t in sample[1])
     assert set(words) == {
-        "flat", "smooth", "artefact", "sharp", "transition", "split", "irregular", "unresolved", "defective",
-    }  # fmt: skip
+        "flat",
+        "smooth",
+        "artefact",
+        "sharp",
+        "transition",
+        "split",
+        "irregular",
+        "unresolved",
+        "defective",
+    }
     _, other = simulate(60, np.random.default_rng(6))
     assert other != first
 
@@ -90,9 +98,7 @@ def test_words_keep_to_their_seeds_points_and_twins(sample):
             assert 1 <= truth.leapt < truth.n_seeds
         if truth.word not in ("unresolved",):
             assert truth.n_points >= 6
-        assert (truth.onset is None) == (
-            truth.word in ("flat", "irregular", "unresolved", "defective")
-        )
+        assert (truth.onset is None) == (truth.word in ("flat", "irregular", "unresolved", "defective"))
 
 
 def test_nulls_have_seeds_and_odd_floors_too(sample):
@@ -141,10 +147,7 @@ def test_suspects_mark_what_is_spoiled(sample):
 
 def test_fixed_circumstances_are_kept():
     batch, truths = simulate(
-        40,
-        np.random.default_rng(1),
-        words=("flat", "smooth", "leap"),
-        fixed=Fixed(points=12, seeds=3, items=800),
+        40, np.random.default_rng(1), words=("flat", "smooth", "leap"), fixed=Fixed(points=12, seeds=3, items=800)
     )
     assert batch.shape == (40, 3, 12)
     assert {(t.n_points, t.n_seeds, t.n_items) for t in truths} == {(12, 3, 800)}
@@ -189,9 +192,7 @@ def test_a_score_of_zero_stays_zero_under_jitter():
 
 def test_stated_soft_errors_are_wrong_by_the_factor_they_were_given():
     draft = a_draft()
-    twin = replace(
-        draft.setting.soft, stated=True, noise=2.0, slant=0.0, heavy=False, bottom=-np.inf
-    )
+    twin = replace(draft.setting.soft, stated=True, noise=2.0, slant=0.0, heavy=False, bottom=-np.inf)
     twin = replace(twin, ceiling=np.inf)
     draft = replace(draft, setting=replace(draft.setting, soft=twin))
     rng = np.random.default_rng(3)
@@ -203,9 +204,7 @@ def test_stated_soft_errors_are_wrong_by_the_factor_they_were_given():
 def test_what_is_not_clear_is_refused():
     """A recipe never calls a noisy or half-wide curve clear."""
     rng = np.random.default_rng(4)
-    few = [
-        draw_setting(rng, Fixed(points=12, items=50, decades=4.0, grid="log")) for _ in range(60)
-    ]
+    few = [draw_setting(rng, Fixed(points=12, items=50, decades=4.0, grid="log")) for _ in range(60)]
     dim = [replace(s, rise=0.08, jitter=0.2) for s in few]
     for setting in dim:
         assert smooth(rng, Canvas(setting), Analysis()) is None

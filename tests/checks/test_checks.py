@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planted import batch, flat, logistic
 from saltus import plugins
 from saltus.checks.base import Check
 from saltus.checks.legacy import linearity
-from saltus.judge import BUILT_IN, judge
+from saltus.judging.judge import BUILT_IN, judge
 from saltus.records import Analysis
+
+from helpers.planted import batch, flat, logistic
 
 LEAP = logistic(10.7, 0.2, 0.1, 0.8)
 
@@ -19,18 +20,14 @@ LEAP = logistic(10.7, 0.2, 0.1, 0.8)
 def test_a_check_is_found_by_name_and_gives_one_evidence_per_curve(name: str) -> None:
     check = plugins.load("checks", name)
     assert isinstance(check, Check)
-    curves = batch(
-        [[LEAP] * 3, [flat(0.1)] * 3], [[LEAP] * 3, [flat(0.1)] * 3], rng=np.random.default_rng(1)
-    )
+    curves = batch([[LEAP] * 3, [flat(0.1)] * 3], [[LEAP] * 3, [flat(0.1)] * 3], rng=np.random.default_rng(1))
     found = check(curves, np.random.default_rng(0))
     assert len(found) == 2
     assert all(e.question and e.why and e.code for e in found)
 
 
 def test_checks_say_what_a_leap_and_a_flat_curve_are() -> None:
-    curves = batch(
-        [[LEAP] * 3, [flat(0.1)] * 3], [[LEAP] * 3, [flat(0.1)] * 3], rng=np.random.default_rng(2)
-    )
+    curves = batch([[LEAP] * 3, [flat(0.1)] * 3], [[LEAP] * 3, [flat(0.1)] * 3], rng=np.random.default_rng(2))
 
     def passed(name: str) -> list[bool | None]:
         return [e.passed for e in plugins.load("checks", name)(curves, np.random.default_rng(0))]
@@ -70,9 +67,7 @@ def test_evidence_of_somebody_elses_check_is_attached_and_its_failure_costs_noth
         raise RuntimeError("oh")
 
     monkeypatch.setattr(plugins, "names", lambda kind: [*BUILT_IN, "bad", "good"])
-    monkeypatch.setattr(
-        plugins, "load", lambda kind, name, where="": {"good": good, "bad": bad}[name]
-    )
+    monkeypatch.setattr(plugins, "load", lambda kind, name, where="": {"good": good, "bad": bad}[name])
     curves = batch([[LEAP]], None, rng=np.random.default_rng(4))
     found = judge(curves, Analysis(resamples=2, draws=20), np.random.default_rng(0))[0]
     named = {e.name: e for e in found.evidence}

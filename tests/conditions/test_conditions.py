@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,9 @@ from saltus.scoring import edit_similarity
 from saltus.tasks import addition, bigbench, copying, jsonl, modular_addition
 from saltus.tasks.base import Task
 
-DATA = Path(__file__).parent.parent / "data"
+from helpers.places import DATA_FOLDER
+
+DATA = DATA_FOLDER
 ALL = (Baseline, Shots, ShotOrder, Style, Typos, LongerContext)
 LEVELS = {Baseline: None, Shots: 2, ShotOrder: 1, Style: "dialogue", Typos: 0.2, LongerContext: 2}
 
@@ -56,8 +57,14 @@ def test_it_is_a_condition_equal_to_another_of_its_level(kind):
 
 def test_ids_say_kind_and_level():
     named = [condition_id(kind(LEVELS[kind])) for kind in ALL]
-    assert named == ["baseline", "shots[n=2]", "shot_order[order=1]", "style[name=dialogue]",
-                     "typos[rate=0.2]", "context[factor=2]"]  # fmt: skip
+    assert named == [
+        "baseline",
+        "shots[n=2]",
+        "shot_order[order=1]",
+        "style[name=dialogue]",
+        "typos[rate=0.2]",
+        "context[factor=2]",
+    ]
     assert Shots(2) != Shots(3)
 
 
@@ -91,11 +98,14 @@ def test_baseline_changes_nothing(choices):
 @pytest.mark.parametrize(
     ("kind", "levels"),
     [
-        (Baseline, [1]), (Shots, [None, -1, 1.5, "two", True]), (ShotOrder, [None, -1]),
-        (Style, [None, "dialog", 3]), (Typos, [None, 0, -0.1, 1.5, "many"]),
+        (Baseline, [1]),
+        (Shots, [None, -1, 1.5, "two", True]),
+        (ShotOrder, [None, -1]),
+        (Style, [None, "dialog", 3]),
+        (Typos, [None, 0, -0.1, 1.5, "many"]),
         (LongerContext, [None, 1, 0.5, "long"]),
     ],
-)  # fmt: skip
+)
 def test_levels_that_make_no_sense_are_refused(kind, levels):
     for level in levels:
         with pytest.raises(UserError) as caught:
@@ -115,11 +125,7 @@ def test_levels_that_make_no_sense_are_refused(kind, levels):
         (Style("qa"), copying.make, "one fixed format"),
         (Style("qa"), addition.make, "one fixed format"),
         (LongerContext(2), modular_addition.make, "cannot make its items longer"),
-        (
-            LongerContext(2),
-            lambda: jsonl.make("choices.jsonl", DATA),
-            "cannot make its items longer",
-        ),
+        (LongerContext(2), lambda: jsonl.make("choices.jsonl", DATA), "cannot make its items longer"),
         (ShotOrder(1), lambda: jsonl.make("choices.jsonl", DATA), "no worked examples"),
         (Shots(9), lambda: jsonl.make("choices.jsonl", DATA), "9 worked examples"),
     ],
@@ -146,9 +152,7 @@ def test_shots_stand_before_the_question_and_zero_takes_them_away(choices):
     asked = next(sums.ask(applied(Shots(3), first(sums), sums))).prompt
     *demos, question = asked.split("\n")
     assert len(demos) == 3
-    assert all(
-        int(d.split("=")[1][::-1]) == sum(map(int, d.split("=")[0].split("+"))) for d in demos
-    )
+    assert all(int(d.split("=")[1][::-1]) == sum(map(int, d.split("=")[0].split("+"))) for d in demos)
     assert question == first(sums).question
 
 
@@ -176,11 +180,7 @@ def test_longer_contexts_state_their_new_gold():
         item = first(task)
         longer = applied(LongerContext(2), item, task)
         assert len(longer.question) > 1.5 * len(item.question)
-        assert (longer.id, longer.parent_id, longer.relation) == (
-            item.id,
-            item.id,
-            "longer-context",
-        )
+        assert (longer.id, longer.parent_id, longer.relation) == (item.id, item.id, "longer-context")
         assert longer.difficulty is not None
     a, b = longer.question[:-1].split("+")
     assert int(str(longer.target)[::-1]) == int(a) + int(b)

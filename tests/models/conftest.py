@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from saltus.models import weights
-from saltus.models.tiny import checkpoint
-from saltus.models.transformers_model import TransformersModel
+from saltus.models.checkpoints import weights
+from saltus.models.local.model import TransformersModel
+from saltus.models.local.tiny import checkpoint
 from saltus.records import AskPolicy, ModelRef
 
 

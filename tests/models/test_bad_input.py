@@ -12,17 +12,18 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
-from gguf_files import write_gguf
-from openai_server import FakeServer
 from safetensors.torch import load_file, save_file
 
 from saltus import plugins
-from saltus.cli import main
-from saltus.models import tiny as tiny_models
-from saltus.models.tiny import checkpoint
-from saltus.run import RunReport, run
+from saltus.cli.main import main
+from saltus.models.local import tiny as tiny_models
+from saltus.models.local.tiny import checkpoint
+from saltus.runner.loop import RunReport, run
 from saltus.store import Store
-from saltus.study import load
+from saltus.study.document import load
+
+from helpers.gguf_files import write_gguf
+from helpers.openai_server import FakeServer
 
 STEPS = (1, 10, 100, 1000)
 BAD = "step-100"
@@ -42,10 +43,7 @@ def runs(four: Path, tmp_path: Path) -> Path:
 
 
 def items(folder: Path, questions: list[str]) -> None:
-    rows = [
-        {"id": str(i), "question": q, "choices": ["one", "two"], "gold": i % 2}
-        for i, q in enumerate(questions)
-    ]
+    rows = [{"id": str(i), "question": q, "choices": ["one", "two"], "gold": i % 2} for i, q in enumerate(questions)]
     (folder / "items.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
 
@@ -127,7 +125,7 @@ def torn_config(folder: Path) -> None:
         (another_config, "the model cannot be loaded", "or take this checkpoint out"),
         (torn_config, "config.json: not readable as JSON", "let its writer finish, or remove it"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_checkpoint_is_named_the_rest_is_asked_and_mended_it_is_asked_alone(
     damage: Callable[[Path], None], named: str, do: str, runs: Path, four: Path, tmp_path: Path
 ) -> None:
@@ -194,10 +192,8 @@ def test_a_damaged_gguf_file_is_named_among_good_ones(four: Path, tmp_path: Path
     assert (again.failed, again.asked) == (0, 2)
 
 
-def test_gguf_files_of_another_precision_on_one_curve_are_disqualified(
-    four: Path, tmp_path: Path
-) -> None:
-    from saltus.curves import assemble
+def test_gguf_files_of_another_precision_on_one_curve_are_disqualified(four: Path, tmp_path: Path) -> None:
+    from saltus.curves.assemble import assemble
 
     items(tmp_path, [f"what is number {i}" for i in range(4)])
     for step, kind in zip(STEPS, ("Q8_0", "Q8_0", "Q4_0", "Q8_0"), strict=True):
@@ -231,10 +227,8 @@ def test_a_named_tokenizer_is_asked_with_by_all(runs: Path, tmp_path: Path) -> N
 
 
 @pytest.fixture
-def server(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeServer]:
-    point = EntryPoint("openai", "saltus.models.openai:adapter", "saltus.models")
+def server(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    point = EntryPoint("openai", "saltus.models.server.model:adapter", "saltus.models")
     monkeypatch.setitem(plugins._found("models"), "openai", point)
     folder = tmp_path_factory.mktemp("words")
     tiny_models.tokenizer(folder, "prepends")
@@ -258,9 +252,12 @@ def test_bad_answers_of_a_server_are_failures_by_name_and_asked_again(
 ) -> None:
     items(tmp_path, [*TROUBLE, "FLAKY", "BUSY", *(f"number {i}" for i in range(8))])
     alive = {
-        "from": f"openai:{server.url}#tiny", "tokenizer": str(server.folder), "backoff": 0.01, "timeout": 1.5,
+        "from": f"openai:{server.url}#tiny",
+        "tokenizer": str(server.folder),
+        "backoff": 0.01,
+        "timeout": 1.5,
         "retries": 2,
-    }  # fmt: skip
+    }
     local = {"from": "dir:runs/step-{step}", "step": [1]}
     report, store = study(tmp_path, alive, local)
     said = "\n".join(report.failures)

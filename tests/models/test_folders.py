@@ -33,8 +33,13 @@ def test_captures_become_coordinates_sorted_as_numbers(tmp_path: Path) -> None:
     touch(*(tmp_path / f"runs/seed{s}/step-{n}" for s in (1, 0) for n in (1000, 90, 0)))
     refs = listed(tmp_path, "runs/seed{seed}/step-{step}", tokens_per_step=10.0)
     assert [(r.coords["seed"], r.coords["step"], r.coords["tokens"]) for r in refs] == [
-        (0, 0, 0), (0, 90, 900), (0, 1000, 10_000), (1, 0, 0), (1, 90, 900), (1, 1000, 10_000),
-    ]  # fmt: skip
+        (0, 0, 0),
+        (0, 90, 900),
+        (0, 1000, 10_000),
+        (1, 0, 0),
+        (1, 90, 900),
+        (1, 1000, 10_000),
+    ]
     assert {r.series for r in refs} == {"runs"}
     assert refs[1].recipe["derived"] == {"tokens": "step × 10 tokens per step"}
 
@@ -42,23 +47,14 @@ def test_captures_become_coordinates_sorted_as_numbers(tmp_path: Path) -> None:
 def test_words_and_sizes_are_read_as_what_they_are(tmp_path: Path) -> None:
     touch(tmp_path / "fam-70m/adam/step10", tmp_path / "fam-1.4b/sgd/step2e3")
     small, large = listed(tmp_path, "fam-{params}/{optimizer}/step{step}")
-    assert (small.coords["params"], small.coords["optimizer"], small.coords["step"]) == (
-        70e6,
-        "adam",
-        10,
-    )
+    assert (small.coords["params"], small.coords["optimizer"], small.coords["step"]) == (70e6, "adam", 10)
     assert (large.coords["params"], large.coords["step"]) == (1.4e9, 2000)
     assert small.series == large.series == "fam"
     assert small.coords["model"] != large.coords["model"]
 
 
 def test_folders_that_only_look_alike_do_not_match(tmp_path: Path) -> None:
-    touch(
-        *(
-            tmp_path / name
-            for name in ("checkpoint-10", "checkpoint-last", "tmp-checkpoint-20", "runs")
-        )
-    )
+    touch(*(tmp_path / name for name in ("checkpoint-10", "checkpoint-last", "tmp-checkpoint-20", "runs")))
     assert [r.coords["step"] for r in listed(tmp_path, "checkpoint-{step}")] == [10]
 
 
@@ -91,20 +87,20 @@ def test_only_listed_values_of_a_capture_are_taken(tmp_path: Path) -> None:
 def test_trainer_state_gives_step_tokens_flops_and_loss(tmp_path: Path) -> None:
     touch(tmp_path / "a", tmp_path / "b")
     history = [
-        {"loss": 3.0, "step": 50}, {"loss": 2.5, "step": 100}, {"eval_loss": 2.75, "step": 100},
+        {"loss": 3.0, "step": 50},
+        {"loss": 2.5, "step": 100},
+        {"eval_loss": 2.75, "step": 100},
         {"loss": 1.0, "step": 200},
-    ]  # fmt: skip
-    state = {
-        "global_step": 100,
-        "num_input_tokens_seen": 4096,
-        "total_flos": 7.5e9,
-        "log_history": history,
-    }
+    ]
+    state = {"global_step": 100, "num_input_tokens_seen": 4096, "total_flos": 7.5e9, "log_history": history}
     (tmp_path / "a/trainer_state.json").write_text(json.dumps(state))
     (ref,) = listed(tmp_path, "a", tokens_per_step=99.0)
     assert {k: ref.coords[k] for k in ("step", "tokens", "flops", "loss")} == {
-        "step": 100, "tokens": 4096, "flops": 7.5e9, "loss": 2.75,
-    }  # fmt: skip
+        "step": 100,
+        "tokens": 4096,
+        "flops": 7.5e9,
+        "loss": 2.75,
+    }
     assert ref.recipe["derived"]["loss"] == "evaluation loss in trainer_state.json"
     uncounted = {**state, "num_input_tokens_seen": 0, "total_flos": 0, "log_history": history[:2]}
     (tmp_path / "b/trainer_state.json").write_text(json.dumps(uncounted))
@@ -190,9 +186,7 @@ def test_an_unknown_key_of_an_entry_is_refused(tmp_path: Path) -> None:
         listed(tmp_path, "step-{step}", options={"tokeniser": "x"})
 
 
-def test_half_written_checkpoints_are_listed_and_fail_on_opening(
-    tmp_path: Path, tiny: Tiny
-) -> None:
+def test_half_written_checkpoints_are_listed_and_fail_on_opening(tmp_path: Path, tiny: Tiny) -> None:
     for name in ("step-1", "step-2", "step-3", "step-4", "step-5"):
         shutil.copytree(tiny("llama"), tmp_path / name)
     (tmp_path / "step-1/config.json").unlink()
@@ -203,12 +197,7 @@ def test_half_written_checkpoints_are_listed_and_fail_on_opening(
     (tmp_path / "step-4/model.safetensors.index.json").write_text(json.dumps(index))
     refs = listed(tmp_path, "step-{step}")
     assert [r.coords["step"] for r in refs] == [1, 2, 3, 4, 5]
-    said = (
-        "no config.json",
-        "model.safetensors: .* bytes",
-        "no model.safetensors",
-        "model-00001-of-00002",
-    )
+    said = ("no config.json", "model.safetensors: .* bytes", "no model.safetensors", "model-00001-of-00002")
     for ref, words in zip(refs, said, strict=False):
         with pytest.raises(ModelError, match=words):
             adapter.open(ref, ASK)

@@ -46,19 +46,13 @@ class FakeHub:
         return revision if re.fullmatch("[0-9a-f]{40}", revision) else sha(revision.encode())[:40]
 
     def folder(self, repo: str, revision: str) -> Path:
-        return next(
-            f for r, f in self.repos[repo].items() if self.commit(r) == self.commit(revision)
-        )
+        return next(f for r, f in self.repos[repo].items() if self.commit(r) == self.commit(revision))
 
     def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, dict[str, str], bytes]:
         self.asked.append(path)
         if path == "/api/models":
             wanted = query.get("author", [""])[0] + "/" + query.get("search", [""])[0]
-            return (
-                200,
-                {},
-                json.dumps([{"id": r} for r in self.repos if r.startswith(wanted)]).encode(),
-            )
+            return (200, {}, json.dumps([{"id": r} for r in self.repos if r.startswith(wanted)]).encode())
         about = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(refs|revision/(.+))", path)
         if about:
             if about[1] not in self.repos:
@@ -66,11 +60,7 @@ class FakeHub:
             body = self.refs(about[1]) if about[2] == "refs" else self.info(about[1], about[3])
             return 200, {}, json.dumps(body).encode()
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
-        if (
-            file is None
-            or file[3] in self.broken
-            or not (self.folder(file[1], file[2]) / file[3]).is_file()
-        ):
+        if file is None or file[3] in self.broken or not (self.folder(file[1], file[2]) / file[3]).is_file():
             return 404, {"X-Error-Code": "EntryNotFound"}, b""
         data = (self.folder(file[1], file[2]) / file[3]).read_bytes()
         large = file[3].endswith(".safetensors")
@@ -78,10 +68,7 @@ class FakeHub:
         return 200, {"ETag": f'"{etag}"', "X-Repo-Commit": self.commit(file[2])}, data
 
     def refs(self, repo: str) -> dict[str, Any]:
-        branches = [
-            {"name": r, "ref": f"refs/heads/{r}", "targetCommit": self.commit(r)}
-            for r in self.repos[repo]
-        ]
+        branches = [{"name": r, "ref": f"refs/heads/{r}", "targetCommit": self.commit(r)} for r in self.repos[repo]]
         return {"branches": branches, "tags": [], "converts": []}
 
     def info(self, repo: str, revision: str) -> dict[str, Any]:
@@ -93,22 +80,22 @@ class FakeHub:
                 one["lfs"] = {"sha256": sha(data), "size": len(data), "pointerSize": 130}
             siblings.append(one)
         return {
-            "id": repo, "modelId": repo, "sha": self.commit(revision), "siblings": siblings, "tags": [],
-            "private": False, "downloads": 0, "safetensors": {"parameters": {"F32": 39072}, "total": 39072},
-        }  # fmt: skip
+            "id": repo,
+            "modelId": repo,
+            "sha": self.commit(revision),
+            "siblings": siblings,
+            "tags": [],
+            "private": False,
+            "downloads": 0,
+            "safetensors": {"parameters": {"F32": 39072}, "total": 39072},
+        }
 
 
 @pytest.fixture
 def hub(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     first, second = tiny("llama"), tiny("llama", seed=1)
     steps = {"main": second, "step0": first, "step512": second, "step-odd": first}
-    fake = FakeHub(
-        {
-            "org/pico-10m": steps,
-            "org/pico-20m": {"main": second, "step0": first},
-            "org/other": steps,
-        }
-    )
+    fake = FakeHub({"org/pico-10m": steps, "org/pico-20m": {"main": second, "step0": first}, "org/other": steps})
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -155,22 +142,23 @@ def asked(ref: ModelRef) -> tuple[float, ...]:
 def test_revisions_that_match_are_listed_and_pinned(hub: FakeHub) -> None:
     refs = listed("org/pico-10m@step{step}", tokens_per_step=100.0)
     assert [(r.revision, r.coords["step"], r.coords["tokens"]) for r in refs] == [
-        ("step0", 0, 0), ("step512", 512, 51_200)
-    ]  # fmt: skip
+        ("step0", 0, 0),
+        ("step512", 512, 51_200),
+    ]
     assert refs[1].recipe["commit"] == hub.commit("step512")
     assert refs[0].coords["params"] == 39_072
     assert refs[0].series == refs[0].coords["model"] == "pico-10m"
     assert [r.revision for r in listed("org/pico-10m")] == ["main"]
-    assert [r.revision for r in listed("org/pico-10m@step{step}", options={"step": [512]})] == [
-        "step512"
-    ]
+    assert [r.revision for r in listed("org/pico-10m@step{step}", options={"step": [512]})] == ["step512"]
 
 
 def test_a_hole_in_the_name_finds_repositories(hub: FakeHub) -> None:
     refs = listed("org/pico-{params}@step{step}")
     assert [(r.location, r.coords["params"], r.revision) for r in refs] == [
-        ("org/pico-10m", 10e6, "step0"), ("org/pico-10m", 10e6, "step512"), ("org/pico-20m", 20e6, "step0"),
-    ]  # fmt: skip
+        ("org/pico-10m", 10e6, "step0"),
+        ("org/pico-10m", 10e6, "step512"),
+        ("org/pico-20m", 20e6, "step0"),
+    ]
     assert {r.series for r in refs} == {"pico"}
     assert refs[2].coords["model"] == "pico-20m"
     hub.asked.clear()
@@ -179,15 +167,11 @@ def test_a_hole_in_the_name_finds_repositories(hub: FakeHub) -> None:
     assert "/api/models" not in hub.asked
 
 
-def test_opening_fetches_small_files_and_asking_fetches_the_weights(
-    hub: FakeHub, tiny: Tiny
-) -> None:
+def test_opening_fetches_small_files_and_asking_fetches_the_weights(hub: FakeHub, tiny: Tiny) -> None:
     ref = listed("org/pico-10m@step512")[0]
     model = adapter.open(ref, ASK)
     assert not any("safetensors" in path for path in hub.asked)
-    local = folders.open(
-        ModelRef(adapter="dir", location=str(tiny("llama", seed=1)), series="s"), ASK
-    )
+    local = folders.open(ModelRef(adapter="dir", location=str(tiny("llama", seed=1)), series="s"), ASK)
     assert model.identity == local.identity
     request = model.encode(Request(kind="loglikelihood", prompt="the quick", continuation=" fox"))
     ours, theirs = (next(m.loglikelihood([request])) for m in (model, local))
@@ -195,9 +179,7 @@ def test_opening_fetches_small_files_and_asking_fetches_the_weights(
     assert any(path.endswith("model.safetensors") for path in hub.asked)
 
 
-def test_offline_the_cache_is_listed_and_asked(
-    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_the_cache_is_listed_and_asked(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     online = [asked(ref) for ref in listed("org/pico-10m@step{step}")]
     identities = [adapter.open(ref, ASK).identity for ref in listed("org/pico-10m@step{step}")]
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

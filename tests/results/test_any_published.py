@@ -4,14 +4,15 @@ import copy
 import json
 import random
 import shutil
-from pathlib import Path
 
 import pytest
 
 from saltus.errors import UserError
-from saltus.results.reading import read
+from saltus.results.read import read
 
-DATA = Path(__file__).parents[1] / "data" / "published"
+from helpers.places import DATA_FOLDER
+
+DATA = DATA_FOLDER / "published"
 FILES = {
     "inspect": "inspect/arc_qwen.json",
     "record": "every_eval_ever/f3a1c0de-4b2e-4c1a-9f6d-1b7e5a2c8d40.json",

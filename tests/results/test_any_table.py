@@ -6,33 +6,42 @@ import numpy as np
 import polars as pl
 import pytest
 
-from saltus.curves import assemble
+from saltus.curves.assemble import assemble
 from saltus.errors import UserError
-from saltus.results.reading import read
+from saltus.results.read import read
 
 NUMBERS = [0, 0.0, 1e9, 2e9, -5, None, float("nan"), float("inf"), 1e300, 3.5, 7]
 VALUES = [0.0, 0.1, 0.5, 0.5, 1.0, None, float("nan"), 0.77, -0.0001, 1.0001, 12.0, 1e9]
 WORDS = ["a", "b", "m-1b-step5", "", None, "x-7b", "ünï", "1000"]
 WHOLES = [0, 1, 5, None, 100, -1]
-METRICS = [
-    "acc",
-    "ppl",
-    "acc_norm",
-    "weird",
-    "exact_match",
-    "exact_match_stripped",
-    "gold_logprob",
-    "off_menu",
-    None,
-]
+METRICS = ["acc", "ppl", "acc_norm", "weird", "exact_match", "exact_match_stripped", "gold_logprob", "off_menu", None]
 COLUMNS = {
     **dict.fromkeys(("params", "tokens", "flops", "step", "loss", "date", "stderr", "difficulty"), NUMBERS),
     **dict.fromkeys(("value", "floor", "nominal_floor", "truncated"), VALUES),
-    **dict.fromkeys(("series", "family", "model", "seed", "task", "skill", "format", "condition", "slice", "variant",
-                     "source", "item_id", "group", "dtype", "prompt_hash", "bos"), WORDS),
+    **dict.fromkeys(
+        (
+            "series",
+            "family",
+            "model",
+            "seed",
+            "task",
+            "skill",
+            "format",
+            "condition",
+            "slice",
+            "variant",
+            "source",
+            "item_id",
+            "group",
+            "dtype",
+            "prompt_hash",
+            "bos",
+        ),
+        WORDS,
+    ),
     **dict.fromkeys(("repeat", "n_shot", "n_items"), WHOLES),
     "metric": METRICS,
-}  # fmt: skip
+}
 
 
 def any_table(rng: random.Random) -> pl.DataFrame:

@@ -6,8 +6,7 @@ from saltus.results import units
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
-    [("160M", 160e6), ("1.4b", 1.4e9), ("2T", 2e12), ("1,000", 1000.0), ("3e9", 3e9), ("x", None)],
+    ("text", "value"), [("160M", 160e6), ("1.4b", 1.4e9), ("2T", 2e12), ("1,000", 1000.0), ("3e9", 3e9), ("x", None)]
 )
 def test_quantities(text, value):
     assert units.parse_quantity(text) == value
@@ -15,13 +14,7 @@ def test_quantities(text, value):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("pythia-1.4b-deduped", 1.4e9),
-        ("bloom-1b7", 1.7e9),
-        ("opt-125m", 125e6),
-        ("gpt2", None),
-        ("v1.1-160m", 160e6),
-    ],
+    [("pythia-1.4b-deduped", 1.4e9), ("bloom-1b7", 1.7e9), ("opt-125m", 125e6), ("gpt2", None), ("v1.1-160m", 160e6)],
 )
 def test_sizes_in_names(name, value):
     assert units.params_in(name) == pytest.approx(value) if value else units.params_in(name) is None
@@ -29,13 +22,7 @@ def test_sizes_in_names(name, value):
 
 @pytest.mark.parametrize(
     ("text", "step"),
-    [
-        ("step1000", 1000),
-        ("out/checkpoint-500", 500),
-        ("global_step51500", 51500),
-        ("main", None),
-        ("0shot", None),
-    ],
+    [("step1000", 1000), ("out/checkpoint-500", 500), ("global_step51500", 51500), ("main", None), ("0shot", None)],
 )
 def test_steps(text, step):
     assert units.step_in(text) == step
@@ -49,8 +36,13 @@ def test_shots_in_a_path_may_contradict_each_other():
 
 @pytest.mark.parametrize(
     ("name", "family"),
-    [("EleutherAI/pythia-70m", "pythia"), ("pythia-1.4b-deduped", "pythia-deduped"), ("bloom-1b7", "bloom"),
-     ("runs/mine/checkpoint-500", "mine"), ("pythia-160m-seed3", "pythia")],
-)  # fmt: skip
+    [
+        ("EleutherAI/pythia-70m", "pythia"),
+        ("pythia-1.4b-deduped", "pythia-deduped"),
+        ("bloom-1b7", "bloom"),
+        ("runs/mine/checkpoint-500", "mine"),
+        ("pythia-160m-seed3", "pythia"),
+    ],
+)
 def test_families_are_names_without_size_step_and_seed(name, family):
     assert units.family_in(name) == family

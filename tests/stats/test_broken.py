@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from scipy.optimize import lsq_linear
 
-from planted import Curve, batch, flat, logistic
 from saltus.records import Analysis
 from saltus.stats.broken import BROKEN, HINGES, TURNING, Broken, broken_curve, fit_broken
 from saltus.stats.display import draw
 from saltus.stats.forms import NAMES
 from saltus.stats.measure import Measures, measure
 from saltus.stats.series import canonical, prepare
+
+from helpers.planted import Curve, batch, flat, logistic
 
 RNG = np.random.default_rng
 
@@ -82,9 +83,7 @@ def test_a_planted_break_and_a_planted_turn_win_the_weights(curve: Curve, name: 
     assert name == "broken" or decided.count(name) >= 18
 
 
-@pytest.mark.parametrize(
-    "curve", [flat(0.3), lambda x: 0.2 + 0.08 * (x - 8), logistic(10.7, 0.2, 0.1, 0.8)]
-)
+@pytest.mark.parametrize("curve", [flat(0.3), lambda x: 0.2 + 0.08 * (x - 8), logistic(10.7, 0.2, 0.1, 0.8)])
 def test_no_break_and_no_turn_is_decided_where_there_is_none(curve: Curve) -> None:
     laws = measured(curve).hard.forms
     assert not {laws.decided(i) for i in range(20)} & {"broken", "non-monotone"}

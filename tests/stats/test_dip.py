@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from planted import batch, flat
 from saltus import plugins
 from saltus.stats.dip import dip, dip_p, dip_test, null_dips
+
+from helpers.planted import batch, flat
 
 RNG = np.random.default_rng
 
@@ -78,12 +79,17 @@ def test_one_mode_is_rarely_called_two() -> None:
 
 @pytest.mark.parametrize(
     ("n", "apart", "deviations", "power"),
-    [(5, 2, 12, 0.46), (5, 2, 30, 0.88), (10, 5, 12, 1.0), (10, 4, 12, 0.95), (10, 3, 12, 0.14),
-     (5, 1, 30, 0.0), (10, 1, 30, 0.0)],
-)  # fmt: skip
-def test_its_power_is_what_its_docstring_says(
-    n: int, apart: int, deviations: float, power: float
-) -> None:
+    [
+        (5, 2, 12, 0.46),
+        (5, 2, 30, 0.88),
+        (10, 5, 12, 1.0),
+        (10, 4, 12, 0.95),
+        (10, 3, 12, 0.14),
+        (5, 1, 30, 0.0),
+        (10, 1, 30, 0.0),
+    ],
+)
+def test_its_power_is_what_its_docstring_says(n: int, apart: int, deviations: float, power: float) -> None:
     values = RNG([n, apart]).normal(size=(400, n))
     values[:, :apart] += deviations
     found = np.mean([dip_p(dip(v), n) < 0.05 for v in values])

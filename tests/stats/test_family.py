@@ -7,24 +7,28 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from planted import batch, logistic
 from saltus.calibrate.families import formats
 from saltus.calibrate.sampling import measure as sampled
 from saltus.calibrate.simulate import assemble
-from saltus.judge import judge
+from saltus.judging.judge import judge
 from saltus.records import Analysis
 from saltus.stats.batch import CurveKey
 from saltus.stats.family import CHANCE, Onsets, chance, room, scopes
 from saltus.stats.series import prepare
 from saltus.stats.shape import limits
 
+from helpers.planted import batch, logistic
+
 
 def keys(skills: int, formats: str = "mc rc", metrics: str = "acc") -> list[CurveKey]:
     return [
-        CurveKey("s", f"t{i}_{form}", "baseline", "tokens", metric, None, primary=metric == "acc", skill=f"t{i}",
-                 format=form)
-        for form in formats.split() for i in range(skills) for metric in metrics.split()
-    ]  # fmt: skip
+        CurveKey(
+            "s", f"t{i}_{form}", "baseline", "tokens", metric, None, primary=metric == "acc", skill=f"t{i}", format=form
+        )
+        for form in formats.split()
+        for i in range(skills)
+        for metric in metrics.split()
+    ]
 
 
 def onsets(places: list[float], *, leapt: list[bool] | None = None, width: float = 0.3) -> Onsets:
@@ -33,9 +37,16 @@ def onsets(places: list[float], *, leapt: list[bool] | None = None, width: float
     jump = np.array(leapt if leapt is not None else [True] * len(at))
     none, n = np.zeros(len(at), dtype=bool), np.full(len(at), 1.0)
     return Onsets(
-        leapt=jump, rose=jump, climbed=none, judged=~none, at=at, low=at - width / 2, high=at + width / 2,
-        limit=n, room=4.0 * n,
-    )  # fmt: skip
+        leapt=jump,
+        rose=jump,
+        climbed=none,
+        judged=~none,
+        at=at,
+        low=at - width / 2,
+        high=at + width / 2,
+        limit=n,
+        room=4.0 * n,
+    )
 
 
 def test_leaps_of_one_format_at_one_place_are_bound_to_it_and_others_are_not() -> None:
@@ -123,8 +134,6 @@ def test_families_of_formats_through_the_judge() -> None:
         for d, f in zip(drafts, found, strict=True)
         if d.label is not None and d.label[2] == "letters"
     )
-    one, own = (
-        {v: n for (k, v), n in words.items() if k.startswith(kind)} for kind in ("one", "own")
-    )
+    one, own = ({v: n for (k, v), n in words.items() if k.startswith(kind)} for kind in ("one", "own"))
     assert one["bound"] >= 0.85 * sum(one.values())
     assert own.get("bound", 0) <= 0.06 * sum(own.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planted import batch, flat, logistic
 from saltus.records import Analysis
 from saltus.stats import broken, grid
 from saltus.stats.fit import Bounds, curve, fit, fit_draws, refit
@@ -14,6 +13,8 @@ from saltus.stats.monotone import isotonic
 from saltus.stats.series import canonical, local_variance, merged, prepare
 from saltus.stats.shape import FLAT, GRADUAL, JUMP, UNKNOWN
 from saltus.stats.solve import Shares, solve, tables
+
+from helpers.planted import batch, flat, logistic
 
 RNG = np.random.default_rng
 
@@ -34,11 +35,7 @@ def test_every_form_is_the_inverse_of_its_inverse_and_half_way_at_its_midpoint(f
 
 def test_a_node_is_fitted_exactly_without_noise_and_its_coefficients_come_back() -> None:
     g = grid.nodes()
-    node = int(
-        np.flatnonzero((g.form == grid.LOGISTIC) & np.isclose(g.w, 0.14) & (abs(g.m - 0.5) < 0.02))[
-            0
-        ]
-    )
+    node = int(np.flatnonzero((g.form == grid.LOGISTIC) & np.isclose(g.w, 0.14) & (abs(g.m - 0.5) < 0.02))[0])
     u = np.linspace(0, 1, 20)[None]
     y = curve(np.array([[0.2, 0.1, 0.5]]), np.array([node]), u, grid.FINE)[:, None]
     w = np.full(y.shape, 1e4)
@@ -54,13 +51,7 @@ def test_a_seed_that_misses_early_points_is_fitted_where_the_others_are() -> Non
     ok = np.ones(u.shape, dtype=bool)
     y[0, 1, :-3], u[0, 1, :-3] = y[0, 1, 3:].copy(), u[0, 1, 3:].copy()
     y[0, 1, -3:], u[0, 1, -3:], ok[0, 1, -3:] = 0, 0, False
-    found = fit(
-        y,
-        np.where(ok, 1e4, 0.0),
-        u,
-        ok,
-        Bounds(Shares(0.6, 0.5), np.array([0.2]), np.array([0.25])),
-    )
+    found = fit(y, np.where(ok, 1e4, 0.0), u, ok, Bounds(Shares(0.6, 0.5), np.array([0.2]), np.array([0.25])))
     best = found.mids[np.arange(2), found.by_mid.argmin(axis=1)]
     assert best == pytest.approx([0.5, 0.5], abs=0.03)
 
@@ -94,10 +85,7 @@ def test_a_leap_is_a_jump_whose_width_and_onset_hold_the_truth() -> None:
     s, span, origin = m.hard.shape, m.prepared.span, m.prepared.origin
     assert np.mean(s.code == JUMP) >= 0.9
     assert np.mean((s.width_low * span <= 0.3) & (s.width_high * span >= 0.3)) >= 0.95
-    assert (
-        np.mean((s.onset_low * span + origin <= 10.7) & (s.onset_high * span + origin >= 10.7))
-        >= 0.9
-    )
+    assert np.mean((s.onset_low * span + origin <= 10.7) & (s.onset_high * span + origin >= 10.7)) >= 0.9
     assert np.median((s.onset_high - s.onset_low) * span) <= 0.8
 
 
@@ -153,7 +141,5 @@ def test_a_leap_that_climbs_on_is_told_from_one_wide_rise() -> None:
     assert node >= len(g)
     assert g.width[node - len(g)] < 0.1
     assert found.coefficients[0] == pytest.approx([0.1, 0.25, 0.5], abs=0.03)
-    straight = solve(
-        tables(u[0], grid.FINE, late=False), u[0], w[0][None], y[:, None], bounds.share
-    )
+    straight = solve(tables(u[0], grid.FINE, late=False), u[0], w[0][None], y[:, None], bounds.share)
     assert min(a.min() for a in straight.apart()[:2]) > 3 * found.rss[0]

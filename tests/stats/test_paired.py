@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planted import batch, flat, logistic
-from saltus.findings import dump_finding
-from saltus.judge import judge
+from saltus.judging.findings import dump_finding
+from saltus.judging.judge import judge
 from saltus.records import Analysis
 from saltus.stats.batch import CurveBatch
 from saltus.stats.measure import Measures, measure
 from saltus.stats.series import LEAST_PAIRED, canonical, prepare
+
+from helpers.planted import batch, flat, logistic
 
 RNG = np.random.default_rng
 POINTS, ITEMS = 8, 400
@@ -50,9 +51,7 @@ def found(curves: CurveBatch) -> float:
 
 
 @pytest.mark.parametrize(("sure", "ratio"), [(0.0, 1.0), (0.5, 0.5), (0.8, 0.2), (1.0, 1.0)])
-def test_the_ratio_of_paired_to_independent_variance_is_recovered(
-    sure: float, ratio: float
-) -> None:
+def test_the_ratio_of_paired_to_independent_variance_is_recovered(sure: float, ratio: float) -> None:
     """With `sure` = 1 no answer ever changes, which says nothing: the prior stays at 1."""
     found = measured(answered(0.0, sure, 30, 1)).hard.series.paired
     assert found.mean() == pytest.approx(ratio, abs=0.06)
@@ -75,8 +74,9 @@ def test_the_smallest_rise_that_is_found_shrinks() -> None:
         with_pairs.append(found(curves))
         without.append(found(unpaired(curves)))
     assert all(a >= b for a, b in zip(with_pairs, without, strict=True))
-    smallest, before = (next(r for r, p in zip(rises, power, strict=True) if p >= 0.8)
-                        for power in (with_pairs, without))  # fmt: skip
+    smallest, before = (
+        next(r for r, p in zip(rises, power, strict=True) if p >= 0.8) for power in (with_pairs, without)
+    )
     assert smallest < before
     assert max(a - b for a, b in zip(with_pairs, without, strict=True)) > 0.2
 
@@ -92,8 +92,9 @@ def test_curves_without_paired_items_are_judged_as_if_there_were_no_such_thing()
     hard, soft = logistic(10.7, 0.4, 0.1, 0.8), logistic(10.7, 0.4, 0.1, 0.7)
     curves = batch([[hard] * 3, [flat(0.1)] * 3], [[soft] * 3, [flat(0.1)] * 3], rng=RNG(5))
     unknown = np.full(curves.shape, np.nan)
-    blank = replace(curves, hard=replace(curves.hard, step_stderr=unknown),
-                    soft=replace(curves.soft, step_stderr=unknown))  # fmt: skip
+    blank = replace(
+        curves, hard=replace(curves.hard, step_stderr=unknown), soft=replace(curves.soft, step_stderr=unknown)
+    )
     analysis = Analysis(resamples=8, draws=99)
     plain, other = (judge(c, analysis, RNG(6)) for c in (curves, blank))
     assert [dump_finding(f) for f in plain] == [dump_finding(f) for f in other]

@@ -57,9 +57,7 @@ def planted(curve: float, rng: np.random.Generator, instances: int = 60, samples
     return 8 + 1.5 * (u + 1), rng.binomial(samples, np.exp(-np.exp(f))), np.full(f.shape, samples)
 
 
-@pytest.mark.parametrize(
-    ("curve", "law"), [(1.0, "accelerated"), (0.0, "standard"), (-1.0, "sub-scaling")]
-)
+@pytest.mark.parametrize(("curve", "law"), [(1.0, "accelerated"), (0.0, "standard"), (-1.0, "sub-scaling")])
 def test_a_planted_bend_is_found(curve: float, law: str) -> None:
     found = [bend(*planted(curve, np.random.default_rng(seed))) for seed in range(20)]
     assert [f.law for f in found].count(law) == 20

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from planted import batch, flat, logistic
-from saltus.curves import assemble
-from saltus.judge import judge
+from saltus.curves.assemble import assemble
+from saltus.judging.judge import judge
 from saltus.records import Analysis, Finding
-from saltus.results.reading import read
+from saltus.results.read import read
 from saltus.stats.batch import CurveBatch
 from saltus.stats.pooled import apart
 
-SAMPLE = Path(__file__).parents[1] / "data" / "obsscaling_sample.parquet"
+from helpers.places import DATA_FOLDER
+from helpers.planted import batch, flat, logistic
+
+SAMPLE = DATA_FOLDER / "obsscaling_sample.parquet"
 LEAP = logistic(10.7, 0.2, 0.05, 0.9)
 
 
@@ -51,7 +52,7 @@ def test_only_pools_are_asked_and_noise_is_no_disagreement() -> None:
     assert apart(pool(7, known=False), Analysis()).disagree[0] == 1
     x = np.linspace(8, 13, 60)
     for n in (20, 100, 2000):
-        curves = batch([[flat(0.3)]] * 20, None, x=x, n=n, pooled=True, rng=np.random.default_rng(n))  # fmt: skip
+        curves = batch([[flat(0.3)]] * 20, None, x=x, n=n, pooled=True, rng=np.random.default_rng(n))
         assert (apart(curves, Analysis()).disagree == 0).all()
 
 
@@ -83,9 +84,16 @@ def test_published_families_pooled_on_compute_are_not_sharp() -> None:
 
 
 def test_a_family_by_itself_and_a_run_in_training_are_no_pools() -> None:
-    rows = pl.DataFrame({
-        "family": ["A"] * 8 + ["B"] * 8, "model": [f"A-{i}b" for i in range(8)] + ["B-1b"] * 8,
-        "params": [2.0**i * 1e8 for i in range(8)] + [1e9] * 8, "tokens": [1e11] * 8 + [2.0**i * 1e9 for i in range(8)],
-        "task": "t", "metric": "acc", "n_items": 500, "value": [0.1 * i + 0.1 for i in range(8)] * 2,
-    })  # fmt: skip
-    assert not any(k.pooled for k in assemble(rows.with_columns(series=pl.col("family"))).batch.keys)  # fmt: skip
+    rows = pl.DataFrame(
+        {
+            "family": ["A"] * 8 + ["B"] * 8,
+            "model": [f"A-{i}b" for i in range(8)] + ["B-1b"] * 8,
+            "params": [2.0**i * 1e8 for i in range(8)] + [1e9] * 8,
+            "tokens": [1e11] * 8 + [2.0**i * 1e9 for i in range(8)],
+            "task": "t",
+            "metric": "acc",
+            "n_items": 500,
+            "value": [0.1 * i + 0.1 for i in range(8)] * 2,
+        }
+    )
+    assert not any(k.pooled for k in assemble(rows.with_columns(series=pl.col("family"))).batch.keys)

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planted import Curve, batch, flat, logistic
-from saltus.judge import judge
+from saltus.judging.judge import judge
 from saltus.records import Analysis
 from saltus.stats.batch import CurveBatch
 from saltus.stats.bootstrap import sharp_p
@@ -16,6 +15,8 @@ from saltus.stats.measure import Measures, measure
 from saltus.stats.multiplicity import q_values
 from saltus.stats.series import canonical, prepare
 from saltus.stats.trend import trend
+
+from helpers.planted import Curve, batch, flat, logistic
 
 RNG = np.random.default_rng
 
@@ -58,11 +59,7 @@ def without_floor(curve: Curve, *, n: int = 1000) -> CurveBatch:
 @pytest.mark.parametrize(
     ("curve", "presence", "verdict"),
     [
-        (
-            flat(0.27),
-            "unknown",
-            "unresolved",
-        ),  # chance of four choices, or a skill as old as the series
+        (flat(0.27), "unknown", "unresolved"),  # chance of four choices, or a skill as old as the series
         (flat(0.9), "unknown", "unresolved"),
         (logistic(10.5, 4.0, 0.15, 0.25), "unknown", "unresolved"),  # up to a floor, or up from one
         (flat(0.0), "absent", "flat"),  # no floor lies below the worst score
@@ -98,9 +95,7 @@ def test_a_leap_surprises_and_a_straight_line_does_not() -> None:
     assert np.nanmean(line.hard.surprise.p < 0.01) <= 0.1
 
 
-def test_a_soft_twin_that_crosses_a_threshold_explains_the_jump_and_one_that_stands_still_does_not() -> (
-    None
-):
+def test_a_soft_twin_that_crosses_a_threshold_explains_the_jump_and_one_that_stands_still_does_not() -> None:
     def soft(x: np.ndarray) -> np.ndarray:
         return (x - 8) / 5
 
@@ -136,9 +131,7 @@ def test_bootstrap_p_values_are_not_too_small_where_the_truth_is_smooth() -> Non
     """Just wide enough to be gradual: the least favourable smooth curve."""
     curves, _ = canonical(batch([[logistic(10.5, 1.3, 0.1, 0.8)]] * 150, None, n=100, rng=RNG(14)))
     m = measured(curves)
-    p, _ = sharp_p(
-        m.hard.series, m.hard.fit, m.hard.shape.dispersion, m.limits, Analysis(draws=199), RNG(15)
-    )
+    p, _ = sharp_p(m.hard.series, m.hard.fit, m.hard.shape.dispersion, m.limits, Analysis(draws=199), RNG(15))
     assert np.mean(p < 0.05) <= 0.1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,9 @@ from saltus.records import Answer
 from saltus.tasks import bigbench
 from saltus.tasks.base import Task
 
-DATA = Path(__file__).parent.parent / "data" / "bigbench"
+from helpers.places import DATA_FOLDER
+
+DATA = DATA_FOLDER / "bigbench"
 RNG = np.random.default_rng(0)
 FULL = {"input": "q", "target_scores": {"a": 1, "b": 0}}
 
@@ -22,19 +23,12 @@ FULL = {"input": "q", "target_scores": {"a": 1, "b": 0}}
 def test_multiple_choice_is_asked_with_the_defaults_of_the_format():
     task = bigbench.make("capitals", DATA)
     assert isinstance(task, Task)
-    assert (task.kind, task.name, task.skill) == (
-        "multiple_choice",
-        "bigbench:capitals",
-        "capitals",
-    )
+    assert (task.kind, task.name, task.skill) == ("multiple_choice", "bigbench:capitals", "capitals")
     items = task.items(None, RNG)
     assert len(items) == 3, "an example that stands twice is asked once"
     requests = list(task.ask(items[0]))
     listed = "".join(f"\n  choice: {c}" for c in items[0].choices)
-    assert (
-        requests[0].prompt
-        == f"Answer about capitals.\n\nQ: What is the capital of France?{listed}\nA:"
-    )
+    assert requests[0].prompt == f"Answer about capitals.\n\nQ: What is the capital of France?{listed}\nA:"
     assert [r.continuation for r in requests] == [f" {c}" for c in items[0].choices]
     assert items[0].target == "Paris"
     assert sorted(items[2].target) == ["Bern", "Oslo"]
@@ -50,9 +44,7 @@ def test_the_canary_reaches_no_prompt_and_stays_in_the_provenance():
 
 
 def test_choices_stand_in_an_order_that_does_not_give_the_answer_away(tmp_path):
-    examples = [
-        {"input": f"q{i}", "target_scores": {"yes": 1, "no": 0, "so": 0}} for i in range(600)
-    ]
+    examples = [{"input": f"q{i}", "target_scores": {"yes": 1, "no": 0, "so": 0}} for i in range(600)]
     (tmp_path / "task.json").write_text(json.dumps({"examples": examples}))
     items = bigbench.make(str(tmp_path), None).items(None, RNG)
     firsts = sum(item.gold == (0,) for item in items)
@@ -93,15 +85,9 @@ def test_the_kind_can_be_chosen():
         ('{"examples": []}', "no list `examples`"),
         (json.dumps({"examples": [FULL, {"target": "x"}]}), "examples[1]"),
         (json.dumps({"examples": [{"input": "q"}]}), "no gold answer"),
-        (
-            json.dumps({"examples": [{"input": "q", "target_scores": {"a": 0, "b": 0}}]}),
-            "one above the rest",
-        ),
+        (json.dumps({"examples": [{"input": "q", "target_scores": {"a": 0, "b": 0}}]}), "one above the rest"),
         (json.dumps({"examples": [FULL, {"input": "q", "target": "x"}]}), "in all examples"),
-        (
-            json.dumps({"examples": [{"input": "q", "target": "x"}], "output_regex": "("}),
-            "regular expression",
-        ),
+        (json.dumps({"examples": [{"input": "q", "target": "x"}], "output_regex": "("}), "regular expression"),
     ],
 )
 def test_bad_tasks_are_refused(tmp_path, content, words):

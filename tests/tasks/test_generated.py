@@ -33,10 +33,11 @@ def rng(seed: int = 0) -> np.random.Generator:
 def perfect(task: Task, item: Item) -> list[Answer]:
     tokens = (-0.1,) * (len(item.target) if "addition[" in task.name else 1)
     return [
-        Answer(key="", text=str(item.target)) if asked.kind == "generate"
+        Answer(key="", text=str(item.target))
+        if asked.kind == "generate"
         else Answer(key="", token_logprobs=tokens, token_ranks=(0,) * len(tokens), greedy=True)
         for asked in task.ask(item)
-    ]  # fmt: skip
+    ]
 
 
 def test_it_is_a_task(task):
@@ -164,9 +165,7 @@ def test_addition_writes_sums_as_the_zoo_reads_them():
     assert all(int(i.target) == int(i.question[0]) + int(i.question[2]) for i in plain)
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "carries"), [(123, 456, 0), (999, 1, 3), (555, 455, 3), (905, 45, 1)]
-)
+@pytest.mark.parametrize(("a", "b", "carries"), [(123, 456, 0), (999, 1, 3), (555, 455, 3), (905, 45, 1)])
 def test_difficulty_is_the_number_of_carries(a, b, carries):
     assert addition._carries(a, b) == carries
 
@@ -212,6 +211,4 @@ def test_every_word_of_a_prompt_is_in_the_vocabulary_its_network_was_trained_wit
         for item in task.items(200, rng()):
             (asked,) = task.ask(item)
             assert set(split(asked.prompt + asked.continuation)) <= set(known)
-            assert split(asked.prompt + asked.continuation) == split(asked.prompt) + split(
-                asked.continuation
-            )
+            assert split(asked.prompt + asked.continuation) == split(asked.prompt) + split(asked.continuation)

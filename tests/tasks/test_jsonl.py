@@ -15,7 +15,9 @@ from saltus.records import Answer, Item
 from saltus.tasks import jsonl
 from saltus.tasks.base import Task
 
-DATA = Path(__file__).parent.parent / "data"
+from helpers.places import DATA_FOLDER
+
+DATA = DATA_FOLDER
 RNG = np.random.default_rng(0)
 
 
@@ -43,11 +45,7 @@ def refused(tmp_path: Path, *rows: object, **options: object) -> UserError:
 def test_multiple_choice_in_cloze_format():
     task = jsonl.make("choices.jsonl", DATA)
     assert isinstance(task, Task)
-    assert (task.name, task.kind, task.format) == (
-        "jsonl:choices.jsonl",
-        "multiple_choice",
-        "cloze",
-    )
+    assert (task.name, task.kind, task.format) == ("jsonl:choices.jsonl", "multiple_choice", "cloze")
     items = task.items(None, RNG)
     assert [i.gold for i in items] == [(1,), (2,), (1,), (1,), (0, 2)]
     assert items[4].target == ("2", "4")
@@ -56,10 +54,7 @@ def test_multiple_choice_in_cloze_format():
     assert (items[0].group, items[0].difficulty) == ("kinds", 1.0)
     assert items[2].source == "choices.jsonl:3"
     text = "Ann is older than Bob.\nQuestion: Who is younger?\nAnswer:"
-    assert asked(task, items[2]) == [
-        ("loglikelihood", text, " Ann"),
-        ("loglikelihood", text, " Bob"),
-    ]
+    assert asked(task, items[2]) == [("loglikelihood", text, " Ann"), ("loglikelihood", text, " Bob")]
     acc, norm = task.score(items[2], [likely(-2.0), likely(-1.0)])
     assert (acc.metric_hard, acc.hard, acc.soft) == ("acc", 1.0, -1.0)
     assert norm.metric_hard == "acc_norm"
@@ -82,16 +77,16 @@ def test_generation_asks_for_text_and_for_every_target():
     items = task.items(None, RNG)
     text = "Question: Name the capital of France.\nAnswer:"
     assert asked(task, items[1]) == [
-        ("generate", text, ""), ("loglikelihood", text, " Paris"), ("loglikelihood", text, " Paris, France"),
-    ]  # fmt: skip
+        ("generate", text, ""),
+        ("loglikelihood", text, " Paris"),
+        ("loglikelihood", text, " Paris, France"),
+    ]
     assert next(task.ask(items[0])).settings.max_tokens == 8
     raw, stripped = task.score(items[0], [Answer(key="", text=" 42"), likely(-1.0)])
     assert (raw.hard, stripped.hard) == (1.0, 1.0)
     assert (raw.metric_hard, raw.metric_soft) == task.primary
     assert items[3].demos[0].target == "2"
-    assert asked(task, items[3])[0][1].startswith(
-        "Question: What is 1 plus 1?\nAnswer: 2\n\nQuestion: What is 2"
-    )
+    assert asked(task, items[3])[0][1].startswith("Question: What is 1 plus 1?\nAnswer: 2\n\nQuestion: What is 2")
 
 
 def test_log_likelihood_of_a_target_and_its_space():
@@ -99,10 +94,7 @@ def test_log_likelihood_of_a_target_and_its_space():
     items = task.items(None, RNG)
     assert asked(task, items[0]) == [("loglikelihood", "The cat sat on the", " mat")]
     assert asked(task, items[1])[0][2] == " blue"
-    assert (task.score(items[0], [likely(-1.0)])[0].metric_hard, task.format) == (
-        "greedy_match",
-        "continuation",
-    )
+    assert (task.score(items[0], [likely(-1.0)])[0].metric_hard, task.format) == ("greedy_match", "continuation")
 
 
 def test_ids_come_from_the_content_so_inserting_a_row_renames_none(tmp_path):
@@ -129,10 +121,7 @@ def test_items_are_the_first_rows_and_are_read_from_disk_when_looked_at(tmp_path
 
 def test_a_large_file_costs_a_few_bytes_per_row(tmp_path):
     rows = 10_000
-    written(
-        tmp_path,
-        *({"question": f"a question of some length, {i}", "target": "x"} for i in range(rows)),
-    )
+    written(tmp_path, *({"question": f"a question of some length, {i}", "target": "x"} for i in range(rows)))
     jsonl.read(DATA / "answers.jsonl")
     tracemalloc.start()
     read = jsonl.read(tmp_path / "items.jsonl")
@@ -163,9 +152,7 @@ def test_worked_examples_are_never_of_the_same_group_or_kin():
 
 def test_a_file_of_worked_examples_is_used_in_its_order(tmp_path):
     written(tmp_path, *({"question": f"q{i}", "target": f"t{i}"} for i in range(5)))
-    (tmp_path / "shots.jsonl").write_text(
-        '{"question": "a", "target": "b"}\n{"question": "c", "target": "d"}\n'
-    )
+    (tmp_path / "shots.jsonl").write_text('{"question": "a", "target": "b"}\n{"question": "c", "target": "d"}\n')
     task = jsonl.make("items.jsonl", tmp_path, examples="shots.jsonl")
     item = task.items(1, RNG)[0]
     assert [d.question for d in task.demos(item, 2, RNG)] == ["a", "c"]
@@ -174,9 +161,9 @@ def test_a_file_of_worked_examples_is_used_in_its_order(tmp_path):
 
 
 def test_floors_are_computed_per_kind():
-    assert jsonl.make("choices.jsonl", DATA).floor(
-        jsonl.make("choices.jsonl", DATA).source
-    ).nominal == pytest.approx((1 / 3 + 1 / 3 + 1 / 2 + 1 / 2 + 2 / 3) / 5)
+    assert jsonl.make("choices.jsonl", DATA).floor(jsonl.make("choices.jsonl", DATA).source).nominal == pytest.approx(
+        (1 / 3 + 1 / 3 + 1 / 2 + 1 / 2 + 2 / 3) / 5
+    )
     task = jsonl.make("answers.jsonl", DATA)
     assert task.floor(task.source).nominal == 0.0
 
@@ -230,9 +217,7 @@ def test_bad_files_and_options_are_refused(tmp_path):
     assert "cloze" in str(refused(tmp_path, MC, format="letter"))
     assert "split" in str(refused(tmp_path, MC, kind="generate"))
     assert "26 choices" in str(
-        refused(
-            tmp_path, {**MC, "choices": [str(i) for i in range(27)], "answer": 3}, format="letters"
-        )
+        refused(tmp_path, {**MC, "choices": [str(i) for i in range(27)], "answer": 3}, format="letters")
     )
     (tmp_path / "items.jsonl").write_bytes(b'{"question": "\xff", "target": "t"}\n')
     with pytest.raises(UserError, match="UTF-8"):
@@ -251,8 +236,14 @@ def test_the_schema_in_the_package_agrees_with_the_reader(tmp_path):
         for line in (DATA / f"{name}.jsonl").read_text().splitlines():
             assert not line or valid(json.loads(line)), line
     for bad in (
-        {"question": "q"}, {"answer": "x"}, {**MC, "choices": ["a"]}, {**OK, "difficulty": "hard"},
-        {**OK, "kind": "generat"}, {**OK, "id": ["x"]}, {**OK, "demos": ["d"]}, {**OK, "group": ["g"]},
-    ):  # fmt: skip
+        {"question": "q"},
+        {"answer": "x"},
+        {**MC, "choices": ["a"]},
+        {**OK, "difficulty": "hard"},
+        {**OK, "kind": "generat"},
+        {**OK, "id": ["x"]},
+        {**OK, "demos": ["d"]},
+        {**OK, "group": ["g"]},
+    ):
         assert not valid(bad), bad
         refused(tmp_path, bad)

@@ -9,9 +9,7 @@ from saltus.records import Item
 from saltus.tasks.rendering import STYLE_KEY, STYLES, continuation, prompt, style_named, style_of
 
 ONE = Item(id="1", question="Two and two?", choices=("3", "4"), gold=(1,), target="4")
-TWO = Item(
-    id="2", question="Sky?", context="By day.", choices=("blue", "red"), gold=(0,), target="blue"
-)
+TWO = Item(id="2", question="Sky?", context="By day.", choices=("blue", "red"), gold=(0,), target="blue")
 
 
 def test_worked_examples_answer_in_the_style_of_the_question():
@@ -30,21 +28,14 @@ def test_letters_list_the_choices_and_answer_with_one():
 
 @pytest.mark.parametrize(
     ("text", "answer", "told"),
-    [
-        ("Answer:", "42", " 42"),
-        ("Answer: ", "42", "42"),
-        ("Answer:", " 42", " 42"),
-        ("", "42", "42"),
-    ],
+    [("Answer:", "42", " 42"), ("Answer: ", "42", "42"), ("Answer:", " 42", " 42"), ("", "42", "42")],
 )
 def test_there_is_exactly_one_space_before_an_answer(text, answer, told):
     assert continuation(text, answer, STYLES["qa"]) == told
 
 
 def test_braces_in_an_item_stay_as_they_are():
-    item = Item(
-        id="1", question="What is {x} in {} and {choice}?", choices=("{letter}", "{}"), gold=(0,)
-    )
+    item = Item(id="1", question="What is {x} in {} and {choice}?", choices=("{letter}", "{}"), gold=(0,))
     for style in STYLES.values():
         text = prompt(item, style, listed=True)
         assert "What is {x} in {} and {choice}?" in text

@@ -33,17 +33,16 @@ def small_zoo(monkeypatch, tmp_path):
         "EXHIBITS",
         {
             "small": replace(shows, name="small", seeds=(0, 1), courses=lambda: (small,)),
-            "family": replace(
-                shows, name="family", seeds=(0,), courses=lambda: (small, replace(small, width=24))
-            ),
+            "family": replace(shows, name="family", seeds=(0,), courses=lambda: (small, replace(small, width=24))),
             "grok": replace(
-                shows, name="grok", seeds=(0,), options=(),
-                courses=lambda: (
-                    Grokking(p=11, width=16, schedule=replace(SHORT, batch=48, clip=None)),
-                ),
+                shows,
+                name="grok",
+                seeds=(0,),
+                options=(),
+                courses=lambda: (Grokking(p=11, width=16, schedule=replace(SHORT, batch=48, clip=None)),),
             ),
         },
-    )  # fmt: skip
+    )
 
     def train_here(missing, workers, progress):
         for job in missing:
@@ -84,9 +83,7 @@ def test_a_member_of_the_family_lies_where_the_same_recipe_alone_lies() -> None:
 
 def test_series_lists_every_checkpoint_of_every_seed(small_zoo, tmp_path) -> None:
     found = refs("small", tmp_path)
-    assert [(r.coords["seed"], r.coords["step"]) for r in found] == [
-        (0, 0), (0, 1), (0, 4), (1, 0), (1, 1), (1, 4),
-    ]  # fmt: skip
+    assert [(r.coords["seed"], r.coords["step"]) for r in found] == [(0, 0), (0, 1), (0, 4), (1, 0), (1, 1), (1, 4)]
     last = found[-1]
     assert (last.adapter, last.series, last.coords["tokens"]) == ("zoo", "small", 4 * 4 * 48)
     assert set(last.coords) == {"step", "tokens", "params", "flops", "loss", "seed"}
@@ -127,9 +124,7 @@ def test_listing_again_trains_nothing(small_zoo, tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("source", "prompt", "continuation"), [("small", "t1 t2 t1", " t2"), ("grok", "3 + 4 =", " 7")]
 )
-def test_a_checkpoint_answers_like_any_model(
-    small_zoo, tmp_path, source, prompt, continuation
-) -> None:
+def test_a_checkpoint_answers_like_any_model(small_zoo, tmp_path, source, prompt, continuation) -> None:
     adapter: Adapter = plugins.load("models", "zoo")
     model = adapter.open(refs(source, tmp_path)[-1], AskPolicy())
     request = model.encode(Request(kind="loglikelihood", prompt=prompt, continuation=continuation))
@@ -213,8 +208,7 @@ def test_a_worker_killed_twice_trains_what_the_loop_trains_alone(tmp_path) -> No
         train(job.course, 0, tmp_path / "alone", stop)
     for step in (0, 7, 19, 35, 54):
         alone, worked = (
-            (folder / f"step-{step}" / "model.safetensors").read_bytes()
-            for folder in (tmp_path / "alone", job.folder)
+            (folder / f"step-{step}" / "model.safetensors").read_bytes() for folder in (tmp_path / "alone", job.folder)
         )
         assert alone == worked, step
 

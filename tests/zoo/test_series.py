@@ -98,9 +98,7 @@ def test_grokking_batch_must_be_full() -> None:
 
 def plain() -> PlainForCausalLM:
     torch.manual_seed(0)
-    config = PlainConfig(
-        vocab_size=20, hidden_size=16, intermediate_size=32, max_position_embeddings=6
-    )
+    config = PlainConfig(vocab_size=20, hidden_size=16, intermediate_size=32, max_position_embeddings=6)
     return PlainForCausalLM(config).eval()
 
 

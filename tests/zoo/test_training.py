@@ -48,8 +48,28 @@ def kill_at(step: int):
 
 def test_checkpoints_grow_as_the_power_of_one_and_a_half() -> None:
     assert Schedule(steps=600, points=20, rate=1, batch=1).checkpoints() == (
-        0, 7, 19, 35, 54, 75, 99, 124, 152, 181, 212, 245, 279, 314, 351, 390, 429, 470, 512, 556, 600,
-    )  # fmt: skip
+        0,
+        7,
+        19,
+        35,
+        54,
+        75,
+        99,
+        124,
+        152,
+        181,
+        212,
+        245,
+        279,
+        314,
+        351,
+        390,
+        429,
+        470,
+        512,
+        556,
+        600,
+    )
 
 
 def test_short_runs_have_no_checkpoint_twice() -> None:
@@ -84,9 +104,7 @@ def test_a_killed_run_goes_on_to_the_same_end(course, step, tmp_path) -> None:
     train(course, 0, tmp_path / "killed")
     assert weights(tmp_path / "whole") == weights(tmp_path / "killed")
     assert cards(tmp_path / "whole") == cards(tmp_path / "killed")
-    assert all(f.stat().st_mtime_ns == at for f, at in done.items()), (
-        "a checkpoint was written twice"
-    )
+    assert all(f.stat().st_mtime_ns == at for f, at in done.items()), "a checkpoint was written twice"
 
 
 def test_a_kill_between_checkpoint_and_resume_state_is_mended(tmp_path, monkeypatch) -> None:
@@ -106,9 +124,7 @@ def test_a_kill_between_checkpoint_and_resume_state_is_mended(tmp_path, monkeypa
     assert cards(tmp_path / "whole") == cards(tmp_path / "killed")
 
 
-def test_a_kill_while_a_checkpoint_is_written_leaves_none_of_that_name(
-    tmp_path, monkeypatch
-) -> None:
+def test_a_kill_while_a_checkpoint_is_written_leaves_none_of_that_name(tmp_path, monkeypatch) -> None:
     def die(*args):
         raise Killed
 
@@ -140,9 +156,12 @@ def test_what_is_trained_is_not_trained_again(tmp_path) -> None:
 
 def test_the_hash_follows_every_field_of_the_recipe() -> None:
     others = (
-        replace(TINY, width=32), replace(TINY, layers=1), replace(TINY, periods=(4, 8)),
-        replace(TINY, name="other"), replace(TINY, schedule=replace(SHORT, rate=1e-3)),
-    )  # fmt: skip
+        replace(TINY, width=32),
+        replace(TINY, layers=1),
+        replace(TINY, periods=(4, 8)),
+        replace(TINY, name="other"),
+        replace(TINY, schedule=replace(SHORT, rate=1e-3)),
+    )
     assert len({recipe_hash(course) for course in (TINY, *others)}) == 6
 
 
@@ -155,9 +174,7 @@ def test_the_card_tells_where_on_every_axis_a_checkpoint_lies(tmp_path) -> None:
     assert card["params"] == 2 * 64 * 16 + 2 * (4 * 16 * 16 + 2 * 16) + 16
     assert card["recipe"]["width"] == 16
     assert cards(tmp_path)["step-0"]["batch_loss"] is None
-    assert cards(tmp_path)["step-0"]["loss"] == pytest.approx(
-        4.16, abs=0.05
-    )  # ln 64: knows nothing
+    assert cards(tmp_path)["step-0"]["loss"] == pytest.approx(4.16, abs=0.05)  # ln 64: knows nothing
 
 
 def test_training_leaves_torch_as_it_was(tmp_path) -> None:

@@ -7,9 +7,10 @@ Known limits: judged truths are of our making; noise is exchangeable between ite
 confusion, only in the power tables.
 """
 
-from saltus.calibrate.measure import Calibration, calibrate
+from saltus.calibrate.measure import calibrate
+from saltus.calibrate.result import Calibration
 from saltus.calibrate.settings import Fixed
 from saltus.calibrate.simulate import NULLS, Truth, simulate
-from saltus.checks.error_rates import false_alarm_rate
+from saltus.judging.error_rates import false_alarm_rate
 
 __all__ = ["NULLS", "Calibration", "Fixed", "Truth", "calibrate", "false_alarm_rate", "simulate"]

@@ -57,9 +57,7 @@ def is_clear_turn(draft: Draft, analysis: Analysis) -> bool:
     mean, error = _channel(draft, "hard")
     drop = float(np.max(np.maximum.accumulate(mean[-1]) - mean[-1]))
     reach = float(np.ptp(mean[-1]))
-    enough = (
-        reach > 2.5 * analysis.present_margin and drop >= 1.5 * analysis.irregular_share * reach
-    )
+    enough = reach > 2.5 * analysis.present_margin and drop >= 1.5 * analysis.irregular_share * reach
     return bool(enough and drop >= 2 * decidable.CLEAR * error.max())
 
 

@@ -9,8 +9,17 @@ from dataclasses import dataclass
 from scipy.stats import beta
 
 WORDS: tuple[str, ...] = (
-    "flat", "smooth", "artefact", "irregular", "unresolved", "sharp", "transition", "split", "bound", "defective",
-)  # fmt: skip
+    "flat",
+    "smooth",
+    "artefact",
+    "irregular",
+    "unresolved",
+    "sharp",
+    "transition",
+    "split",
+    "bound",
+    "defective",
+)
 """Order of the confusion matrix: truths without a leap first."""
 
 

@@ -55,22 +55,16 @@ def is_gradual(setting: Setting, f: Floats, analysis: Analysis) -> bool:
     """The points alone show a gradual rise: `f` (P,) is monotone, from its own lowest to its highest."""
     f = (f - f[0]) / (f[-1] - f[0])
     inner = setting.x[f < 0.9][-1] - setting.x[f > 0.1][0]
-    return bool(
-        inner >= analysis.gradual_range * setting.range and np.max(np.diff(f)) <= PLAIN_SHARE
-    )
+    return bool(inner >= analysis.gradual_range * setting.range and np.max(np.diff(f)) <= PLAIN_SHARE)
 
 
-def misfits_to_gradual(
-    setting: Setting, mean: Floats, error: Floats, analysis: Analysis
-) -> Iterator[float]:
+def misfits_to_gradual(setting: Setting, mean: Floats, error: Floats, analysis: Analysis) -> Iterator[float]:
     """How clearly the nearest drift plus not-quite-jump of each family misses these means, in standard deviations."""
     limit = setting.jump_limit(analysis)
     yield from (_nearest(setting, mean, error, f, limit, drift=True) for f in _OPPONENTS)
 
 
-def misfits_to_jump(
-    setting: Setting, mean: Floats, error: Floats, analysis: Analysis
-) -> Iterator[float]:
+def misfits_to_jump(setting: Setting, mean: Floats, error: Floats, analysis: Analysis) -> Iterator[float]:
     """How clearly the nearest curve of each family that is not gradual misses these means, in standard deviations.
 
     That is a rise of just `gradual_range` of the range, or the widest jump carrying `jump_share` on a drift.

@@ -13,16 +13,13 @@ import numpy as np
 
 from saltus.calibrate.settings import Fixed
 from saltus.calibrate.simulate import simulate
-from saltus.findings import dump_finding
+from saltus.judging.findings import dump_finding
 from saltus.records import Analysis, Finding
 
 FOLDER = Path(__file__).parents[1] / "schemas" / "examples"
 EXAMPLES = {
     "sharp": ("leap", Fixed(points=14, seeds=1, items=500, decades=4.0, grid="log", soft=True)),
-    "artefact": (
-        "artefact",
-        Fixed(points=14, seeds=1, items=500, decades=4.0, grid="log", soft=True),
-    ),
+    "artefact": ("artefact", Fixed(points=14, seeds=1, items=500, decades=4.0, grid="log", soft=True)),
     "unresolved": ("unresolved", Fixed(points=10, seeds=1, items=200, decades=4.0, grid="log")),
 }
 """Word → maker and circumstances."""
@@ -30,7 +27,7 @@ EXAMPLES = {
 
 def example(word: str) -> Finding:
     """The first simulated curve of that word that is also judged so."""
-    from saltus.judge import judge
+    from saltus.judging.judge import judge
 
     maker, fixed = EXAMPLES[word]
     rng = np.random.default_rng(17)

@@ -33,9 +33,7 @@ def formats(rng: np.random.Generator, groups: int, analysis: Analysis) -> list[D
     return [draft for drafts in made for draft in drafts]
 
 
-def _group(
-    rng: np.random.Generator, series: str, analysis: Analysis, *, together: bool
-) -> list[Draft]:
+def _group(rng: np.random.Generator, series: str, analysis: Analysis, *, together: bool) -> list[Draft]:
     """The drafts of one series; empty where its grid leaves no clear truth."""
     base = draw_setting(rng, _CIRCUMSTANCES)
     if not base.log_axis or len(base.x) < 10:
@@ -61,9 +59,7 @@ def _group(
     return drafts
 
 
-def _until(
-    rng: np.random.Generator, base: Setting, make: Callable[[Canvas], Draft | None]
-) -> Draft | None:
+def _until(rng: np.random.Generator, base: Setting, make: Callable[[Canvas], Draft | None]) -> Draft | None:
     """The first clear draft on the group's grid, every task with its own items, floor and noise."""
     for _ in range(_MOST_TRIES):
         own = replace(draw_setting(rng, _CIRCUMSTANCES), x=base.x, axis=base.axis, log_axis=True)

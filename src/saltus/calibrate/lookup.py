@@ -1,6 +1,6 @@
 """Makes the file of error rates that ships with a release: `python -m saltus.calibrate.lookup`.
 
-Findings read it through `saltus.checks.error_rates`, which imports nothing of this package.
+Findings read it through `saltus.judging.error_rates`, which imports nothing of this package.
 """
 
 from __future__ import annotations

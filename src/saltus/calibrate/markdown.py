@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from saltus.calibrate.counts import WORDS, by_kind
-
-if TYPE_CHECKING:
-    from saltus.calibrate.measure import Calibration, Coverage
+from saltus.calibrate.result import Calibration, Coverage
 
 _INTRO = """# How often the verdict is wrong
 
@@ -24,13 +21,18 @@ def page(calibration: Calibration, made: str) -> str:
     parts = [
         _INTRO,
         f"{calibration.n} truths, seed {calibration.seed}, saltus {calibration.version}. {made}\n",
-        "## Promises\n", *_bars(calibration),
-        "## Truth (rows) and verdict (columns)\n", *_confusion(calibration),
-        "## Called sharp, transition or split without a leap\n", *_alarms(calibration),
-        "## Intervals\n", *_intervals(calibration),
-        "## By kind of truth\n", "`murky` ones are too noisy for an oracle to tell.\n",
+        "## Promises\n",
+        *_bars(calibration),
+        "## Truth (rows) and verdict (columns)\n",
+        *_confusion(calibration),
+        "## Called sharp, transition or split without a leap\n",
+        *_alarms(calibration),
+        "## Intervals\n",
+        *_intervals(calibration),
+        "## By kind of truth\n",
+        "`murky` ones are too noisy for an oracle to tell.\n",
         *_table(("truth: kind", "its own word (95 % interval)", "other words"), by_kind(calibration.kinds)),
-    ]  # fmt: skip
+    ]
     if calibration.power:
         parts += ["## The middle: % leap / smooth / unresolved by true width, decades of five\n"]
         parts += [_MIDDLE, *_power(calibration)]
@@ -54,20 +56,22 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
 def _bars(calibration: Calibration) -> Iterator[str]:
     return _table(
         ("", "measured", "promised", ""),
-        ((bar.name, "–" if bar.value is None else f"{bar.value:.3f}", bar.wanted,
-          "kept" if bar.kept else "**missed**") for bar in calibration.bars),
-    )  # fmt: skip
+        (
+            (
+                bar.name,
+                "–" if bar.value is None else f"{bar.value:.3f}",
+                bar.wanted,
+                "kept" if bar.kept else "**missed**",
+            )
+            for bar in calibration.bars
+        ),
+    )
 
 
 def _confusion(calibration: Calibration) -> Iterator[str]:
     rows = ((word, calibration.confusion.get(word)) for word in WORDS)
     return _table(
-        ("truth", *WORDS),
-        (
-            (word, *(str(counts.get(said, "·")) for said in WORDS))
-            for word, counts in rows
-            if counts
-        ),
+        ("truth", *WORDS), ((word, *(str(counts.get(said, "·")) for said in WORDS)) for word, counts in rows if counts)
     )
 
 
@@ -88,9 +92,11 @@ def _intervals(calibration: Calibration) -> Iterator[str]:
     names = {"bar": "10–16 points over 4–6 decades"}
     return _table(
         ("truth", "onset held", "median, decades", "width held", "median, decades"),
-        ((names.get(word, word), *shown(onset), *shown(calibration.width.get(word)))
-         for word, onset in calibration.onset.items()),
-    )  # fmt: skip
+        (
+            (names.get(word, word), *shown(onset), *shown(calibration.width.get(word)))
+            for word, onset in calibration.onset.items()
+        ),
+    )
 
 
 def _power(calibration: Calibration) -> Iterator[str]:
@@ -105,4 +111,4 @@ def _power(calibration: Calibration) -> Iterator[str]:
     return _table(
         ("", *(f"{width:g}" for width in widths)),
         ((f"{level} {varied}", *(shown(varied, level, w) for w in widths)) for varied, level in circumstances),
-    )  # fmt: skip
+    )

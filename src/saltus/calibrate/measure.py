@@ -6,17 +6,17 @@ over each batch. Every number depends on `seed` alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from saltus import __version__
+from saltus._version import __version__
 from saltus.calibrate.counts import WORDS, Bar, Rate, confusion, rate
 from saltus.calibrate.families import formats
 from saltus.calibrate.power import PowerRow, power
+from saltus.calibrate.result import Calibration, Coverage
 from saltus.calibrate.sampling import measure
 from saltus.calibrate.simulate import NULLS, Truth, assemble, simulate, truth_of
 from saltus.records import Analysis, Finding
@@ -27,60 +27,16 @@ Judge = Callable[[CurveBatch, Analysis, np.random.Generator], Sequence[Finding]]
 
 CHUNK = 1000
 EXACT_BARS = {
-    "flat": 0.90, "smooth": 0.85, "artefact": 0.80, "sharp": 0.80, "transition": 0.85, "split": 0.90,
-    "irregular": 0.85, "unresolved": 0.80,
-}  # fmt: skip
+    "flat": 0.90,
+    "smooth": 0.85,
+    "artefact": 0.80,
+    "sharp": 0.80,
+    "transition": 0.85,
+    "split": 0.90,
+    "irregular": 0.85,
+    "unresolved": 0.80,
+}
 POINT_BINS = ((6, 9), (10, 15), (16, 30))
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How often an interval held the truth, and how wide it was (decades; nats are left out of the widths)."""
-
-    rate: Rate
-    median_width: float | None
-    given: Rate
-    """How often there was an interval at all."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What `calibrate` found. `to_json` is what ships; `table` is what people read."""
-
-    version: str
-    seed: int
-    n: int
-    analysis: Mapping[str, Any]
-    confusion: Mapping[str, Mapping[str, int]]
-    kinds: Mapping[str, Mapping[str, int]]
-    """`truth: kind` → word → how often."""
-    exact: Mapping[str, Rate]
-    false_alarms: Mapping[str, Rate]
-    """Null class, and "all" of them → how often it was called a leap; truths too noisy to tell count too."""
-    one_run_transitions: int
-    onset: Mapping[str, Coverage]
-    """Truth → coverage of its onset; "bar" is over 10–16 points and 4–6 decades."""
-    width: Mapping[str, Coverage]
-    cells: Sequence[Mapping[str, Any]]
-    """Nulls and false alarms by number of points, seeds and twin: what `false_alarm_rate` looks up."""
-    power: Sequence[PowerRow]
-    bars: Sequence[Bar]
-
-    def to_json(self) -> str:
-        """The whole as JSON, numbers rounded to six digits."""
-        return json.dumps(_rounded(asdict(self)), indent=1, ensure_ascii=False) + "\n"
-
-    def to_markdown(self, made: str = "") -> str:
-        """A page for the docs; `made` says how, when and where."""
-        from saltus.calibrate.markdown import page
-
-        return page(self, made)
-
-    def table(self) -> Any:
-        """A rich renderable: bars, confusion, onsets, power."""
-        from saltus.calibrate.tables import render
-
-        return render(self)
 
 
 def calibrate(
@@ -104,14 +60,12 @@ def calibrate(
 
 
 def _own_judge() -> Judge:
-    from saltus.judge import judge
+    from saltus.judging.judge import judge
 
     return judge
 
 
-def _judged(
-    n: int, seed: int, analysis: Analysis, judge: Judge
-) -> tuple[list[Truth], list[Finding]]:
+def _judged(n: int, seed: int, analysis: Analysis, judge: Judge) -> tuple[list[Truth], list[Finding]]:
     truths: list[Truth] = []
     findings: list[Finding] = []
     streams = np.random.SeedSequence(seed).spawn(-(-n // CHUNK))
@@ -124,9 +78,7 @@ def _judged(
     return truths + families[0], findings + families[1]
 
 
-def _judged_families(
-    groups: int, seed: int, analysis: Analysis, judge: Judge
-) -> tuple[list[Truth], list[Finding]]:
+def _judged_families(groups: int, seed: int, analysis: Analysis, judge: Judge) -> tuple[list[Truth], list[Finding]]:
     making, judging = np.random.SeedSequence([seed, 2]).spawn(2)
     rng = np.random.default_rng(making)
     drafts = formats(rng, groups, analysis)
@@ -147,17 +99,17 @@ def summarise(
     """Count what was found against what was true."""
     pairs = list(zip(truths, findings))
     alarms: dict[str, Rate] = {
-        word: rate(sum(f.verdict in LEAPS for t, f in pairs if t.word == word),
-                   sum(t.word == word for t in truths))
-        for word in WORDS if word in NULLS
-    }  # fmt: skip
+        word: rate(sum(f.verdict in LEAPS for t, f in pairs if t.word == word), sum(t.word == word for t in truths))
+        for word in WORDS
+        if word in NULLS
+    }
     alarms["all"] = rate(sum(r.k for r in alarms.values()), sum(r.n for r in alarms.values()))
     clear = [(t, f) for t, f in pairs if t.clear]
     exact = {
-        word: rate(sum(f.verdict == word for t, f in clear if t.word == word),
-                   sum(t.word == word for t, f in clear))
-        for word in WORDS if any(t.word == word for t, f in clear)
-    }  # fmt: skip
+        word: rate(sum(f.verdict == word for t, f in clear if t.word == word), sum(t.word == word for t, f in clear))
+        for word in WORDS
+        if any(t.word == word for t, f in clear)
+    }
     onset = {word: _onsets([p for p in pairs if p[0].word == word]) for word in _WITH_ONSET}
     onset["all"] = _onsets([p for p in pairs if p[0].word in _WITH_ONSET])
     onset["bar"] = _onsets([p for p in pairs if p[0].word in _WITH_ONSET and _at_the_bar(p[0])])
@@ -233,26 +185,26 @@ def _cells(pairs: Sequence[tuple[Truth, Finding]]) -> list[dict[str, Any]]:
                     and (t.n_seeds > 1) == replicated
                     and (t.soft_metric is not None) == with_soft
                 ]
-                cells.append({"points": [low, high], "replicated": replicated, "soft": with_soft,
-                              "nulls": len(called), "alarms": sum(called)})  # fmt: skip
+                cells.append(
+                    {
+                        "points": [low, high],
+                        "replicated": replicated,
+                        "soft": with_soft,
+                        "nulls": len(called),
+                        "alarms": sum(called),
+                    }
+                )
     return cells
 
 
 def _bars(
-    exact: Mapping[str, Rate],
-    alarms: Mapping[str, Rate],
-    one_run: int,
-    onset: Mapping[str, Coverage],
+    exact: Mapping[str, Rate], alarms: Mapping[str, Rate], one_run: int, onset: Mapping[str, Coverage]
 ) -> list[Bar]:
     """The lines of the calibration promise, in order."""
     bars = [_most("nulls called a leap", alarms["all"].value, 0.03)]
-    bars += [
-        _most(f"{word} called a leap", alarms[word].value, 0.05) for word in alarms if word != "all"
-    ]
+    bars += [_most(f"{word} called a leap", alarms[word].value, 0.05) for word in alarms if word != "all"]
     bars.append(Bar("one run called a transition", "= 0", float(one_run), one_run == 0))
-    bars += [
-        _least(f"{word} by its word", _value(exact, word), b) for word, b in EXACT_BARS.items()
-    ]
+    bars += [_least(f"{word} by its word", _value(exact, word), b) for word, b in EXACT_BARS.items()]
     covered, wide = onset["all"].rate.value, onset["bar"].median_width
     within = covered is not None and 0.90 <= covered <= 0.97
     bars.append(Bar("onset intervals that hold the truth", "0.90 to 0.97", covered, within))
@@ -270,13 +222,3 @@ def _most(name: str, value: float | None, limit: float) -> Bar:
 
 def _least(name: str, value: float | None, limit: float) -> Bar:
     return Bar(name, f"≥ {limit:.2f}", value, value is not None and value >= limit)
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, Mapping):
-        return {k: _rounded(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_rounded(v) for v in value]
-    return value

@@ -22,11 +22,7 @@ from saltus.verdict import LEAPS
 
 WIDTHS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 DECADES = 5.0
-VARIED: dict[str, Sequence[int]] = {
-    "items": (100, 500, 2000),
-    "points": (8, 12, 20, 30),
-    "seeds": (1, 3, 5),
-}
+VARIED: dict[str, Sequence[int]] = {"items": (100, 500, 2000), "points": (8, 12, 20, 30), "seeds": (1, 3, 5)}
 _USUAL = {"items": 500, "points": 12, "seeds": 1}
 
 
@@ -70,12 +66,10 @@ def _row(varied: str, level: int, width: float, words: Sequence[str]) -> PowerRo
     smooth, unresolved = words.count("smooth") / len(words), words.count("unresolved") / len(words)
     return PowerRow(
         varied, level, width, len(words), leap, smooth, unresolved, max(0.0, 1 - leap - smooth - unresolved)
-    )  # fmt: skip
+    )
 
 
-def _drafts(
-    rng: np.random.Generator, curves: int, circumstances: dict[str, int]
-) -> Iterator[Draft]:
+def _drafts(rng: np.random.Generator, curves: int, circumstances: dict[str, int]) -> Iterator[Draft]:
     setting = _setting(**circumstances)
     canvas = Canvas(setting)
     for width in WIDTHS:
@@ -84,18 +78,47 @@ def _drafts(
             rise = shapes.at(shapes.SIGMOIDS["logistic"], canvas.xs, middle, width)
             both = np.tile(rise, (setting.seeds, 1))
             yield Draft(
-                word="sharp", kind="middle", family="logistic", setting=setting, hard=both, soft=both,
-                leap=rise, soft_leap=rise, onset=middle, leapt=setting.seeds,
-            )  # fmt: skip
+                word="sharp",
+                kind="middle",
+                family="logistic",
+                setting=setting,
+                hard=both,
+                soft=both,
+                leap=rise,
+                soft_leap=rise,
+                onset=middle,
+                leapt=setting.seeds,
+            )
 
 
 def _setting(*, items: int, points: int, seeds: int) -> Setting:
     soft = SoftTwin(
-        metric="token_logprob", low=-4.0, high=-0.5, bottom=-np.inf, ceiling=0.0,
-        stderr=2.0 / np.sqrt(items), noise=1.0, slant=0.5, stated=True, heavy=False,
-    )  # fmt: skip
+        metric="token_logprob",
+        low=-4.0,
+        high=-0.5,
+        bottom=-np.inf,
+        ceiling=0.0,
+        stderr=2.0 / np.sqrt(items),
+        noise=1.0,
+        slant=0.5,
+        stated=True,
+        heavy=False,
+    )
     return Setting(
-        axis="tokens", log_axis=True, x=7.0 + np.linspace(0.0, DECADES, points), seeds=seeds, items=items,
-        items_known=True, stderr_known=True, floor=0.25, nominal=0.25, floor_known=0.25,
-        floor_source="computed", rise=0.6, shared_items=0.5, jitter=0.06, persistence=0.0, soft=soft,
-    )  # fmt: skip
+        axis="tokens",
+        log_axis=True,
+        x=7.0 + np.linspace(0.0, DECADES, points),
+        seeds=seeds,
+        items=items,
+        items_known=True,
+        stderr_known=True,
+        floor=0.25,
+        nominal=0.25,
+        floor_known=0.25,
+        floor_source="computed",
+        rise=0.6,
+        shared_items=0.5,
+        jitter=0.06,
+        persistence=0.0,
+        soft=soft,
+    )

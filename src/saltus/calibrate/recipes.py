@@ -13,14 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from saltus.calibrate import shapes
-from saltus.calibrate.clarity import (
-    channels,
-    is_clear_jump,
-    is_clear_turn,
-    is_clearly_gradual,
-    is_gradual,
-    is_jump,
-)
+from saltus.calibrate.clarity import channels, is_clear_jump, is_clear_turn, is_clearly_gradual, is_gradual, is_jump
 from saltus.calibrate.draft import Canvas, Draft
 from saltus.records import Analysis
 from saltus.stats.batch import Floats
@@ -54,18 +47,14 @@ def _soft_below_floor(rng: np.random.Generator, canvas: Canvas) -> tuple[str, Fl
     if lot < 0.9:
         midpoint = canvas.setting.x[0] + rng.uniform(0.2, 0.8) * canvas.setting.range
         wide = rng.uniform(0.0, 0.2) * canvas.setting.range
-        return "soft leaps", rng.uniform(0.2, 0.8) * shapes.at(
-            shapes.SIGMOIDS["logistic"], canvas.xs, midpoint, wide
-        )
+        return "soft leaps", rng.uniform(0.2, 0.8) * shapes.at(shapes.SIGMOIDS["logistic"], canvas.xs, midpoint, wide)
     return "soft falls", 0.5 - rng.uniform(0.2, 0.5) * canvas.ts
 
 
 def smooth(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft | None:
     """Gradual in every channel; the twins may differ in family, place and width."""
     draft = _smooth_draft(rng, canvas)
-    gradual = all(
-        is_gradual(draft, which, analysis) for which in channels(draft)
-    )  # cheap, so first
+    gradual = all(is_gradual(draft, which, analysis) for which in channels(draft))  # cheap, so first
     clear = gradual and all(is_clearly_gradual(draft, w, analysis) for w in channels(draft))
     return draft if clear else None
 
@@ -147,16 +136,21 @@ def _artefact_draft(rng: np.random.Generator, canvas: Canvas) -> Draft | None:
     if setting.soft is None:
         return None
     _, graded = _gradual_curves(rng, canvas)
-    link, hard, soft, length = _steep_link(
-        rng, graded, logarithmic="logprob" in setting.soft.metric
-    )
+    link, hard, soft, length = _steep_link(rng, graded, logarithmic="logprob" in setting.soft.metric)
     start, end = hard[-1, 0], hard[-1, len(setting.x) - 1]
     if end - start < 0.5:
         return None
     draft = Draft(
-        word="artefact", kind=link, family=link, setting=setting, hard=hard, soft=soft, token_length=length,
-        leap=(hard[-1] - start) / (end - start), leapt=setting.seeds,
-    )  # fmt: skip
+        word="artefact",
+        kind=link,
+        family=link,
+        setting=setting,
+        hard=hard,
+        soft=soft,
+        token_length=length,
+        leap=(hard[-1] - start) / (end - start),
+        leapt=setting.seeds,
+    )
     return replace(draft, onset=draft.crossing("hard", 0.5))
 
 
@@ -206,12 +200,7 @@ def split(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft
 
 
 def leap_draft(
-    rng: np.random.Generator,
-    canvas: Canvas,
-    analysis: Analysis,
-    *,
-    leapers: int,
-    middle: float | None = None,
+    rng: np.random.Generator, canvas: Canvas, analysis: Analysis, *, leapers: int, middle: float | None = None
 ) -> Draft | None:
     """The last `leapers` seeds leap in both channels, at `middle` or a place by lot; None where that is not clear."""
     setting = canvas.setting
@@ -242,18 +231,23 @@ def leap_draft(
         hard = _mild_decline(rng, canvas, hard)
     kind = "plain" if not trend else "on a trend" if lot < 0.3 else "and a climbing trend"
     draft = Draft(
-        word="sharp", kind=kind, family=family, setting=setting, hard=hard,
-        soft=soft, leap=leaps[-1], soft_leap=None if twin is None else twin[-1],
-        onset=float(places[setting.seeds - leapers :].mean()), leapt=leapers,
-    )  # fmt: skip
+        word="sharp",
+        kind=kind,
+        family=family,
+        setting=setting,
+        hard=hard,
+        soft=soft,
+        leap=leaps[-1],
+        soft_leap=None if twin is None else twin[-1],
+        onset=float(places[setting.seeds - leapers :].mean()),
+        leapt=leapers,
+    )
     jumps = all(is_jump(draft, which, analysis) for which in channels(draft))  # cheap, so first
     clear = jumps and all(is_clear_jump(draft, which, analysis) for which in channels(draft))
     return draft if clear else None
 
 
-def _twin_leap(
-    rng: np.random.Generator, canvas: Canvas, place: float, wide: float, limit: float
-) -> Floats:
+def _twin_leap(rng: np.random.Generator, canvas: Canvas, place: float, wide: float, limit: float) -> Floats:
     """The soft channel's leap: another family, about as wide, at the same place."""
     _, shape = shapes.any_sigmoid(rng)
     wide = min(wide * rng.uniform(0.6, 1.5), 0.7 * limit)

@@ -135,15 +135,7 @@ def assemble(drafts: Sequence[Draft], measured: Sequence[Measured]) -> CurveBatc
             kept = got.seen[s]
             count = int(kept.sum())
             seen[c, s, :count] = True
-            columns = (
-                x,
-                raw,
-                got.hard[s],
-                got.hard_stderr[s],
-                got.n[s],
-                got.soft[s],
-                got.soft_stderr[s],
-            )
+            columns = (x, raw, got.hard[s], got.hard_stderr[s], got.n[s], got.soft[s], got.soft_stderr[s])
             for name, column in zip(names, columns):
                 arrays[name][c, s, :count] = column[kept]
     return CurveBatch(
@@ -159,9 +151,7 @@ def assemble(drafts: Sequence[Draft], measured: Sequence[Measured]) -> CurveBatc
     )
 
 
-def _hard_channel(
-    drafts: Sequence[Draft], measured: Sequence[Measured], arrays: Mapping[str, Floats]
-) -> Channel:
+def _hard_channel(drafts: Sequence[Draft], measured: Sequence[Measured], arrays: Mapping[str, Floats]) -> Channel:
     ones = np.ones(len(drafts))
     return Channel(
         value=arrays["hard"],

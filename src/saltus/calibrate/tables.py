@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 
 from saltus.calibrate.counts import WORDS, by_kind
-
-if TYPE_CHECKING:
-    from saltus.calibrate.measure import Calibration
+from saltus.calibrate.result import Calibration
 
 
 def render(calibration: Calibration) -> RenderableType:
     """Bars, confusion, false alarms, coverage and power, in reading order."""
     return Group(
-        _bars(calibration), _confusion(calibration), _alarms(calibration), _onsets(calibration),
-        _kinds(calibration), *([_power(calibration)] if calibration.power else []),
-    )  # fmt: skip
+        _bars(calibration),
+        _confusion(calibration),
+        _alarms(calibration),
+        _onsets(calibration),
+        _kinds(calibration),
+        *([_power(calibration)] if calibration.power else []),
+    )
 
 
 def _bars(calibration: Calibration) -> Table:
@@ -67,9 +67,7 @@ def _onsets(calibration: Calibration) -> Table:
 
 
 def _kinds(calibration: Calibration) -> Table:
-    table = Table(
-        title="By kind of truth; murky: too noisy for an oracle to tell", title_justify="left"
-    )
+    table = Table(title="By kind of truth; murky: too noisy for an oracle to tell", title_justify="left")
     table.add_column("truth: kind")
     table.add_column("its own word (95 % interval)", justify="right")
     table.add_column("other words")
@@ -84,9 +82,7 @@ def _decades(value: float | None) -> str:
 
 def _power(calibration: Calibration) -> Table:
     widths = sorted({row.width for row in calibration.power})
-    table = Table(
-        title="By true width in decades of five: % leap / smooth / unresolved", title_justify="left"
-    )
+    table = Table(title="By true width in decades of five: % leap / smooth / unresolved", title_justify="left")
     table.add_column("")
     for width in widths:
         table.add_column(f"{width:g}", justify="right")
@@ -94,7 +90,6 @@ def _power(calibration: Calibration) -> Table:
         rows = {r.width: r for r in calibration.power if (r.varied, r.level) == (varied, level)}
         table.add_row(
             f"{level} {varied}",
-            *(f"{100 * r.leap:.0f}/{100 * r.smooth:.0f}/{100 * r.unresolved:.0f}"
-              for r in (rows[w] for w in widths)),
-        )  # fmt: skip
+            *(f"{100 * r.leap:.0f}/{100 * r.smooth:.0f}/{100 * r.unresolved:.0f}" for r in (rows[w] for w in widths)),
+        )
     return table

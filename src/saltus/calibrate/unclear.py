@@ -26,15 +26,18 @@ _LEAST_RISE = 0.15
 def unresolved(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> Draft | None:
     """One of the six ways not to be able to tell."""
     makers: tuple[Callable[..., Draft | None], ...] = (
-        _few_points, _lone_point, _tiny_n, _hidden_in_a_gap, _early, _swamped,
-    )  # fmt: skip
+        _few_points,
+        _lone_point,
+        _tiny_n,
+        _hidden_in_a_gap,
+        _early,
+        _swamped,
+    )
     lot = rng.choice(len(makers), p=[0.12, 0.2, 0.1, 0.25, 0.1, 0.23])
     return makers[int(lot)](rng, canvas.setting, analysis)
 
 
-def _drawn(
-    setting: Setting, kind: str, family: str, one: Callable[[Canvas], Floats], *, bend: float = 1.0
-) -> Draft:
+def _drawn(setting: Setting, kind: str, family: str, one: Callable[[Canvas], Floats], *, bend: float = 1.0) -> Draft:
     """A draft whose seeds agree and whose soft twin is the same curve through a bent scale."""
     canvas = Canvas(setting)
     hard = np.tile(one(canvas), (setting.seeds, 1))
@@ -61,9 +64,7 @@ def _few_points(rng: np.random.Generator, setting: Setting, analysis: Analysis) 
 
 def _lone_point(rng: np.random.Generator, setting: Setting, analysis: Analysis) -> Draft | None:
     place = rng.uniform(setting.x[-2], setting.x[-1])
-    draft = _drawn(
-        setting, "lone point", "step", lambda c: shapes.at(lambda z: z, c.xs, place, 0.0)
-    )
+    draft = _drawn(setting, "lone point", "step", lambda c: shapes.at(lambda z: z, c.xs, place, 0.0))
     return draft if _visible(draft) else None
 
 
@@ -74,18 +75,21 @@ def _tiny_n(rng: np.random.Generator, setting: Setting, analysis: Analysis) -> D
         return None
     places = np.linspace(0, len(setting.x) - 1, kept).round().astype(int)
     setting = replace(
-        setting, x=setting.x[places], seeds=1, items=items, items_known=True,
-        floor_source="computed", floor_known=setting.floor,
-    )  # fmt: skip
+        setting,
+        x=setting.x[places],
+        seeds=1,
+        items=items,
+        items_known=True,
+        floor_source="computed",
+        floor_known=setting.floor,
+    )
     answers = items * len(setting.x) * setting.seeds / 2
     if 2.8 * np.sqrt(setting.floor * (1 - setting.floor) / answers) < 0.3:
         return None
     return _drawn(setting, "tiny n", "constant", lambda c: np.zeros_like(c.xs))
 
 
-def _hidden_in_a_gap(
-    rng: np.random.Generator, setting: Setting, analysis: Analysis
-) -> Draft | None:
+def _hidden_in_a_gap(rng: np.random.Generator, setting: Setting, analysis: Analysis) -> Draft | None:
     """All of the rise lies between two points further apart than any jump may be wide."""
     gap = setting.jump_limit(analysis) * rng.uniform(1.3, 1.8)
     middle = setting.x[0] + rng.uniform(0.3, 0.7) * setting.range
@@ -96,9 +100,11 @@ def _hidden_in_a_gap(
     wide = gap * rng.uniform(0.0, 0.7)
     family = "ramp"
     draft = _drawn(
-        replace(setting, x=kept), "hidden in a gap", family,
+        replace(setting, x=kept),
+        "hidden in a gap",
+        family,
         lambda c: shapes.at(shapes.SIGMOIDS[family], c.xs, middle, wide),
-    )  # fmt: skip
+    )
     return draft if _visible(draft) else None
 
 
@@ -114,18 +120,14 @@ def _early(rng: np.random.Generator, setting: Setting, analysis: Analysis) -> Dr
 
 def _swamped(rng: np.random.Generator, setting: Setting, analysis: Analysis) -> Draft | None:
     """Something rises, but neither a jump nor a gradual curve can be excluded in either channel."""
-    setting = replace(
-        setting, seeds=1, items=int(rng.integers(20, 80)), jitter=0.2, items_known=True
-    )
+    setting = replace(setting, seeds=1, items=int(rng.integers(20, 80)), jitter=0.2, items_known=True)
     if setting.soft is not None:
         coarse = (setting.soft.high - setting.soft.low) * rng.uniform(0.2, 0.4)
         setting = replace(setting, soft=replace(setting.soft, stderr=coarse, noise=1.0))
     family, shape = shapes.any_sigmoid(rng)
     middle = setting.x[0] + rng.uniform(0.3, 0.7) * setting.range
     wide = rng.uniform(0.1, 0.5) * setting.range
-    draft = _drawn(
-        setting, "swamped by noise", family, lambda c: shapes.at(shape, c.xs, middle, wide)
-    )
+    draft = _drawn(setting, "swamped by noise", family, lambda c: shapes.at(shape, c.xs, middle, wide))
     mean = draft.hard_mean()[-1]
     error = setting.hard_error(mean)
     seen = float(np.sum(((mean - setting.floor) / error) ** 2)) >= 64.0
@@ -152,9 +154,14 @@ def unrelated_twin(rng: np.random.Generator, canvas: Canvas, analysis: Analysis)
     hard = np.stack([shapes.at(shape, canvas.xs, place, wide) for place in rng.permutation(places)])
     _, climb = shapes.any_climb(rng)
     draft = Draft(
-        word="unresolved", kind="unrelated twin", family=family, setting=setting, hard=hard,
-        soft=np.tile(climb(canvas.ts), (setting.seeds, 1)), leap=hard[-1],
-    )  # fmt: skip
+        word="unresolved",
+        kind="unrelated twin",
+        family=family,
+        setting=setting,
+        hard=hard,
+        soft=np.tile(climb(canvas.ts), (setting.seeds, 1)),
+        leap=hard[-1],
+    )
     clear = is_clear_jump(draft, "hard", analysis) and is_clearly_gradual(draft, "soft", analysis)
     return draft if clear else None
 
@@ -174,9 +181,7 @@ def defective(rng: np.random.Generator, canvas: Canvas, analysis: Analysis) -> D
     hard[:, :points][:, mask] = 1.0
     soft = hard.copy() if setting.soft is not None else None
     kind = "other shots at the end" if at_end else "other shots in the middle"
-    draft = Draft(
-        word="defective", kind=kind, family="constant", setting=setting, hard=hard, soft=soft, suspect=mask
-    )  # fmt: skip
+    draft = Draft(word="defective", kind=kind, family="constant", setting=setting, hard=hard, soft=soft, suspect=mask)
     error = setting.hard_error(draft.hard_mean()[-1]).max()
     fine = 2.8 * error < 0.8 * analysis.max_mde and setting.rise > max(_LEAST_RISE, 6 * error)
     return draft if fine else None

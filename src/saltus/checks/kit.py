@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from saltus import __version__
+from saltus._version import __version__
 from saltus.records import Analysis, Evidence
 from saltus.stats.batch import CurveBatch
 from saltus.stats.display import Drawn

@@ -35,18 +35,12 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     for place, name in enumerate(("breakthroughness", "linearity")):
         values = [e[1 - place] for e in each if e[1 - place] is not None]
         value = number(np.median(np.array(values, dtype=float))) if values else None
-        why = "reported only: depends on the grid and ignores noise" if values else (
-            "not defined: fewer than three points, or most increments are exactly 0")  # fmt: skip
-        out.append(
-            Evidence(
-                name=name,
-                question=f"BIG-bench {name}",
-                value=value,
-                unit="ratio",
-                why=why,
-                code=CODE,
-            )
+        why = (
+            "reported only: depends on the grid and ignores noise"
+            if values
+            else ("not defined: fewer than three points, or most increments are exactly 0")
         )
+        out.append(Evidence(name=name, question=f"BIG-bench {name}", value=value, unit="ratio", why=why, code=CODE))
     return tuple(out)
 
 

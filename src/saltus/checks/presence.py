@@ -27,11 +27,7 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     said = (
         f"the score {state} its floor {text(level)} ({floor.source[i]}): largest distance {text(effect)}, {p_text(p)}"
         + ("" if q is None else f", q = {q:.2g}")
-        + (
-            ""
-            if mde is None
-            else f"; an effect of {text(mde)} would have been found with 80 % power"
-        )
+        + ("" if mde is None else f"; an effect of {text(mde)} would have been found with 80 % power")
     )
     if guessed:
         said += (
@@ -41,21 +37,39 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     bound = number(found.zero_bound[i])
     if bound is not None:
         said += f"; every score is 0, so each is the bound {text(bound)} (3/n)"
-    detail = {"p": p, "q": q, "floor": level, "floor_source": str(floor.source[i]), "mde": mde,
-              "zero_bound": bound, "points_off_floor": int(found.off[i])}  # fmt: skip
+    detail = {
+        "p": p,
+        "q": q,
+        "floor": level,
+        "floor_source": str(floor.source[i]),
+        "mde": mde,
+        "zero_bound": bound,
+        "points_off_floor": int(found.off[i]),
+    }
     first = Evidence(
-        name="presence", question=QUESTION, value=effect, unit="above floor", passed=passed,
-        why=said, code=CODE, detail=detail,
+        name="presence",
+        question=QUESTION,
+        value=effect,
+        unit="above floor",
+        passed=passed,
+        why=said,
+        code=CODE,
+        detail=detail,
         low=number(found.low[i]) if effect == number(found.last[i]) else None,
         high=number(found.high[i]) if effect == number(found.last[i]) else None,
-    )  # fmt: skip
+    )
     lone = bool(found.lone[i])
     second = Evidence(
-        name="more than one point", question="Is more than one position off the floor?",
-        value=float(found.off[i]), unit="positions", passed=(not lone) if seen else None, code=CODE,
-        why="one point alone is off the floor: a step, a slope and a slip fit it equally" if lone
+        name="more than one point",
+        question="Is more than one position off the floor?",
+        value=float(found.off[i]),
+        unit="positions",
+        passed=(not lone) if seen else None,
+        code=CODE,
+        why="one point alone is off the floor: a step, a slope and a slip fit it equally"
+        if lone
         else f"{int(found.off[i])} positions are off the floor",
-    )  # fmt: skip
+    )
     return first, second
 
 

@@ -36,16 +36,28 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     if mixed.bic is not None:
         prefers = "two laws" if mixed.bic > 0 else "one law"
         why += f"; of their last levels BIC prefers {prefers} by {text(abs(mixed.bic))}"
-    detail = {"leapt": leapt, "two_populations": two, "between_seed_sd": number(s.between[i]),
-              "onset_spread": spread, "mixture": {"bic": mixed.bic, "lower": mixed.lower},
-              "dip": {"value": dipped.value, "p": dipped.p, "why_null": dipped.why},
-              "leapt_by": _leapt_by(j, i), "final": [number(v) for v in s.final[i][: len(rose)]]}  # fmt: skip
+    detail = {
+        "leapt": leapt,
+        "two_populations": two,
+        "between_seed_sd": number(s.between[i]),
+        "onset_spread": spread,
+        "mixture": {"bic": mixed.bic, "lower": mixed.lower},
+        "dip": {"value": dipped.value, "p": dipped.p, "why_null": dipped.why},
+        "leapt_by": _leapt_by(j, i),
+        "final": [number(v) for v in s.final[i][: len(rose)]],
+    }
     return (
         Evidence(
-            name="replication", question=QUESTION, value=leapt / count, unit="share of seeds",
-            passed=not two and leapt in (0, count), why=why, code=CODE, detail=detail,
+            name="replication",
+            question=QUESTION,
+            value=leapt / count,
+            unit="share of seeds",
+            passed=not two and leapt in (0, count),
+            why=why,
+            code=CODE,
+            detail=detail,
         ),
-    )  # fmt: skip
+    )
 
 
 def _leapt_by(j: Judged, i: int) -> list[list[float]]:

@@ -35,15 +35,27 @@ def _width(j: Judged, i: int, c: ChannelMeasures, channel: str) -> Evidence:
     )
     if word == "flat":
         why = f"flat: no rise beyond noise ({p_text(number(c.trend.rise_p[i]))})"
-    detail = {"shape": word, "largest_step": number(s.step[i]), "points_before": number(s.before[i]),
-              "points_after": number(s.after[i]), "rise_p": number(c.trend.rise_p[i]),
-              "dispersion": number(s.dispersion[i])}  # fmt: skip
+    detail = {
+        "shape": word,
+        "largest_step": number(s.step[i]),
+        "points_before": number(s.before[i]),
+        "points_after": number(s.after[i]),
+        "rise_p": number(c.trend.rise_p[i]),
+        "dispersion": number(s.dispersion[i]),
+    }
     rises = word not in ("flat", "falling")
     return Evidence(
-        name=f"width {channel}", question=f"Is the rise of the {channel} score a jump?",
-        value=best if rises else None, low=low if rises else None, high=high if rises else None,
-        unit=unit, passed=passed, why=why, code=CODE, detail=detail,
-    )  # fmt: skip
+        name=f"width {channel}",
+        question=f"Is the rise of the {channel} score a jump?",
+        value=best if rises else None,
+        low=low if rises else None,
+        high=high if rises else None,
+        unit=unit,
+        passed=passed,
+        why=why,
+        code=CODE,
+        detail=detail,
+    )
 
 
 def _sharper(j: Judged, i: int) -> Evidence:
@@ -53,10 +65,15 @@ def _sharper(j: Judged, i: int) -> Evidence:
         return Evidence(name=name, question=question, code=CODE, why="no bootstrap was run")
     p, q = number(j.sharp_p[i]), number(j.sharp_q[i])
     return Evidence(
-        name=name, question=question, value=p, unit="p", code=CODE, detail={"q": q},
+        name=name,
+        question=question,
+        value=p,
+        unit="p",
+        code=CODE,
+        detail={"q": q},
         passed=None if q is None else q < j.analysis.alpha,
         why=f"parametric bootstrap under the best smooth fit: {p_text(p)}, q = {text(q, 2)} over its family",
-    )  # fmt: skip
+    )
 
 
 def _form(j: Judged, i: int) -> Evidence:
@@ -66,11 +83,14 @@ def _form(j: Judged, i: int) -> Evidence:
     ranked = sorted(weight.items(), key=lambda item: -item[1])[:3]
     said = ", ".join(f"{name} {share:.0%}" for name, share in ranked)
     return Evidence(
-        name="form hard", question="Which law fits the hard score?", value=decided or "undecided", code=CODE,
+        name="form hard",
+        question="Which law fits the hard score?",
+        value=decided or "undecided",
+        code=CODE,
         why=f"AICc weights: {said}; BIC {'prefers ' + decided if decided else 'does not decide'} by a margin of "
         f"{MARGIN:g}. Reported only: width decides sharpness",
         detail={"aicc_weights": weight},
-    )  # fmt: skip
+    )
 
 
 def _fall(j: Judged, i: int, c: ChannelMeasures, channel: str) -> Evidence:
@@ -79,24 +99,31 @@ def _fall(j: Judged, i: int, c: ChannelMeasures, channel: str) -> Evidence:
     real = bool(t.fall_p[i] < FALL_P)
     beyond = "beyond noise" if real else "within noise"
     return Evidence(
-        name=f"fall {channel}", question=f"Is the {channel} score free of falls?",
-        value=number(max(t.fall[i], 0.0)), unit="metric", passed=not real, code=CODE,
+        name=f"fall {channel}",
+        question=f"Is the {channel} score free of falls?",
+        value=number(max(t.fall[i], 0.0)),
+        unit="metric",
+        passed=not real,
+        code=CODE,
         why=f"largest fall is {max(share, 0):.0%} of the range, {beyond} ({p_text(number(t.fall_p[i]))})",
         detail={"share_of_range": share, "p": number(t.fall_p[i])},
-    )  # fmt: skip
+    )
 
 
 def _agree(j: Judged, i: int) -> Evidence:
     a = j.measures.apart
     state = int(a.disagree[i])
     return Evidence(
-        name="models agree", question="Do models of several families at one place agree?",
-        value=float(a.off[i]), unit="models", code=CODE,
+        name="models agree",
+        question="Do models of several families at one place agree?",
+        value=float(a.off[i]),
+        unit="models",
+        code=CODE,
         passed={0: True, 1: None, 2: False}[state],
         why=f"{a.off[i]} of {a.models[i]} models would have to be left out for the rest to agree"
         + ("; their errors are unknown" if state == 1 else " within the error of their items"),
         detail={"models": int(a.models[i])},
-    )  # fmt: skip
+    )
 
 
 check = BuiltIn("shape", frozenset({"value"}), records)

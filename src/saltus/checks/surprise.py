@@ -17,22 +17,25 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
 
 def _one(j: Judged, i: int, c: ChannelMeasures, channel: str) -> Evidence:
     s = c.surprise
-    name, question = (
-        f"surprise {channel}",
-        f"Was the level past the onset foreseen ({channel} score)?",
-    )
+    name, question = (f"surprise {channel}", f"Was the level past the onset foreseen ({channel} score)?")
     p = number(s.p[i])
     if p is None:
         why = "fewer than three points before the onset: nothing to forecast from"
         return Evidence(name=name, question=question, code=CODE, why=why)
     low, high = number(s.low[i]), number(s.high[i])
     return Evidence(
-        name=name, question=question, value=number(s.observed[i]), low=low, high=high, unit="metric",
-        passed=p >= j.analysis.surprise, code=CODE,
+        name=name,
+        question=question,
+        value=number(s.observed[i]),
+        low=low,
+        high=high,
+        unit="metric",
+        passed=p >= j.analysis.surprise,
+        code=CODE,
         why=f"a line through the {int(s.points[i])} points before the onset foresaw {text(number(s.predicted[i]))} "
         f"({text(low)} to {text(high)}); it was {text(number(s.observed[i]))}, {p_text(p)}",
         detail={"p": p, "predicted": number(s.predicted[i])},
-    )  # fmt: skip
+    )
 
 
 check = BuiltIn("surprise", frozenset({"value"}), records)

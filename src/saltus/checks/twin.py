@@ -22,14 +22,19 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     inside = "covered by" if covers else "outside"
     return (
         Evidence(
-            name="twin", question=QUESTION, value=share, unit="share of the rise", passed=covers, code=CODE,
+            name="twin",
+            question=QUESTION,
+            value=share,
+            unit="share of the rise",
+            passed=covers,
+            code=CODE,
             why=f"with each point left out, the soft score makes {text(share, 2)} of the hard score's rise; "
             f"the rise is {inside} the prediction interval (largest miss {text(worst, 2)} standard errors, "
             f"{text(number(m.link.limit[i]), 2)} allowed); the soft score itself rises across it by "
             f"{text(number(m.link.moves[i]), 2)} standard errors",
             detail={"worst": worst, "rank_correlation": number(m.link.rank[i])},
         ),
-    )  # fmt: skip
+    )
 
 
 check = BuiltIn("twin", frozenset({"value", "soft"}), records)

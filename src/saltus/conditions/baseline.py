@@ -20,9 +20,7 @@ class Baseline(Leveled):
 
     def checked(self, level: Any) -> None:
         if level is not None:
-            raise UserError(
-                f"`baseline` has no level, and {level!r} is given", do="write `baseline`"
-            )
+            raise UserError(f"`baseline` has no level, and {level!r} is given", do="write `baseline`")
 
     def apply(self, item: Item, task: Task, rng: np.random.Generator) -> Item:
         return item

@@ -26,9 +26,7 @@ class LongerContext(Leveled):
 
     def checked(self, level: Any) -> float:
         if level is None:
-            raise UserError(
-                "`context` needs a factor", wanted="how many times as long", do="`context: [2]`"
-            )
+            raise UserError("`context` needs a factor", wanted="how many times as long", do="`context: [2]`")
         if level == 1:
             raise UserError("`context` with factor 1 changes nothing", wanted="a factor above 1")
         return share("context", "level", level, 1.0, 1000.0)
@@ -41,14 +39,4 @@ class LongerContext(Leveled):
         return changed(item, "longer-context", **kept)
 
 
-_OF_THE_QUESTION = (
-    "question",
-    "context",
-    "choices",
-    "target",
-    "gold",
-    "difficulty",
-    "group",
-    "source",
-    "meta",
-)
+_OF_THE_QUESTION = ("question", "context", "choices", "target", "gold", "difficulty", "group", "source", "meta")

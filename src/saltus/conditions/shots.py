@@ -26,9 +26,7 @@ class Shots(Leveled):
 
     def checked(self, level: Any) -> int:
         if level is None:
-            raise UserError(
-                "`shots` needs a number", wanted="how many examples", do="`shots: [1, 5]`"
-            )
+            raise UserError("`shots` needs a number", wanted="how many examples", do="`shots: [1, 5]`")
         return whole("shots", "level", level, 0, 10_000)
 
     def apply(self, item: Item, task: Task, rng: np.random.Generator) -> Item | NotApplicable:
@@ -51,8 +49,9 @@ class ShotOrder(Leveled):
 
     def checked(self, level: Any) -> int:
         if level is None:
-            raise UserError("`shot_order` needs a number", wanted="which of the random orders",
-                            do="`shot_order: [1, 2, 3]`")  # fmt: skip
+            raise UserError(
+                "`shot_order` needs a number", wanted="which of the random orders", do="`shot_order: [1, 2, 3]`"
+            )
         return whole("shot_order", "level", level, 0, 10_000)
 
     def apply(self, item: Item, task: Task, rng: np.random.Generator) -> Item | NotApplicable:

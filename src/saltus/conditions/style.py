@@ -26,9 +26,7 @@ class Style(Leveled):
 
     def checked(self, level: Any) -> str:
         if level is None:
-            raise UserError(
-                "`style` needs a name", wanted=", ".join(STYLES), do="`style: [qa, dialogue]`"
-            )
+            raise UserError("`style` needs a name", wanted=", ".join(STYLES), do="`style: [qa, dialogue]`")
         return one_of("style", "level", level, STYLES)
 
     def apply(self, item: Item, task: Task, rng: np.random.Generator) -> Item | NotApplicable:

@@ -29,9 +29,7 @@ class Typos(Leveled):
 
     def checked(self, level: Any) -> float:
         if level is None:
-            raise UserError(
-                "`typos` needs a rate", wanted="mistakes per letter", do="`typos: [0.02, 0.1]`"
-            )
+            raise UserError("`typos` needs a rate", wanted="mistakes per letter", do="`typos: [0.02, 0.1]`")
         rate = share("typos", "level", level, 0.0, 1.0)
         if rate == 0:
             raise UserError("`typos` with rate 0 changes nothing", wanted="a rate above 0")
@@ -39,9 +37,7 @@ class Typos(Leveled):
 
     def apply(self, item: Item, task: Task, rng: np.random.Generator) -> Item | NotApplicable:
         if item.format == "tokens":
-            return NotApplicable(
-                why=f"`{task.name}` is made of tokens, not of words that could be mistyped"
-            )
+            return NotApplicable(why=f"`{task.name}` is made of tokens, not of words that could be mistyped")
         if not any(c.isalpha() for c in item.question + item.context):
             return NotApplicable(why="there are no letters in the question")
         rate = float(self.level or 0)
@@ -65,9 +61,7 @@ def mistyped(text: str, rate: float, rng: np.random.Generator) -> str:
     return "".join(cells)
 
 
-def _mistake(
-    cells: list[str], at: int, kind: int, free: set[int], rng: np.random.Generator
-) -> set[int]:
+def _mistake(cells: list[str], at: int, kind: int, free: set[int], rng: np.random.Generator) -> set[int]:
     """Makes one mistake in cells; returns the places it used up."""
     letter = cells[at]
     if kind == 0 and at + 1 in free and cells[at + 1] != letter:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from saltus.hashing import content_hash
 from saltus.records import Answer, AskPolicy, ModelRef, Request, SeriesEntry
 
 __all__ = ["Adapter", "AskPolicy", "Model", "ModelError", "SeriesEntry", "answer_key"]
@@ -67,8 +68,18 @@ def answer_key(identity: str, request: Request) -> str:
     settings = request.settings
     asked = request.messages if request.messages else (request.prompt_ids, request.continuation_ids)
     body = (
-        identity, request.kind, asked, request.seed, request.observe,
+        identity,
+        request.kind,
+        asked,
+        request.seed,
+        request.observe,
         (settings.max_tokens, settings.temperature, settings.top_p, settings.stop)
-        if request.kind == "generate" else None,
-    )  # fmt: skip
+        if request.kind == "generate"
+        else None,
+    )
     return hashlib.sha256(json.dumps(body, separators=(",", ":")).encode()).hexdigest()
+
+
+def outcome_key(identity: str, outcome: str) -> str:
+    """Names a stored outcome as `answer_key` names an answer: 64 hex digits over model and content."""
+    return content_hash([identity, "outcome", outcome])[7:]

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from saltus.errors import UserError
-from saltus.models import gguf, patterns, same_words
 from saltus.models.base import Model, ModelError
-from saltus.models.loading import checked_spread
-from saltus.models.series_file import NAME, Point, SeriesFile, read
-from saltus.models.weights import Checkpoint, tokenizer_files
+from saltus.models.checkpoints import gguf, patterns
+from saltus.models.checkpoints import tokenizer_check as same_words
+from saltus.models.checkpoints.series_file import NAME, Point, SeriesFile, read
+from saltus.models.checkpoints.weights import Checkpoint, tokenizer_files
+from saltus.models.local.loading import checked_spread
 from saltus.records import AskPolicy, ModelRef, SeriesEntry
 
 CHILDREN = ("checkpoint-{step}", "step-{step}", "step_{step}", "step{step}")
@@ -63,14 +64,12 @@ class FolderAdapter:
         return same_words.marked(patterns.in_order(whole), _tokenizer_near)
 
     def open(self, ref: ModelRef, ask: AskPolicy) -> Model:
-        from saltus.models.transformers_model import TransformersModel
+        from saltus.models.local.model import TransformersModel
 
         folder = Path(ref.location)
         if not folder.exists():
             what = "file" if gguf.is_gguf(folder) else "folder"
-            raise ModelError(
-                f"{folder}: the {what} is gone; restore it or take it out of the study"
-            )
+            raise ModelError(f"{folder}: the {what} is gone; restore it or take it out of the study")
         if gguf.is_gguf(folder):
             gguf.require()
         same_words.refuse_odd(ref)
@@ -97,9 +96,7 @@ def _split(source: str, base: Path) -> tuple[Path, str]:
 def _find(root: Path, rest: str, file: SeriesFile | None) -> list[_Found]:
     points = {(root / p.path).resolve(): p for p in file.points} if file else {}
     if rest:
-        return [
-            _Found(f, captured, points.get(f.resolve())) for f, captured in _walk(root, rest, {})
-        ]
+        return [_Found(f, captured, points.get(f.resolve())) for f, captured in _walk(root, rest, {})]
     if points:
         return [_Found(folder, {}, point) for folder, point in points.items()]
     if gguf.is_gguf(root) and root.is_file():
@@ -120,9 +117,7 @@ def _named_step(root: Path) -> dict[str, str]:
     return next((c for c in captures if c), {})
 
 
-def _walk(
-    folder: Path, pattern: str, captured: Mapping[str, str]
-) -> Iterator[tuple[Path, dict[str, str]]]:
+def _walk(folder: Path, pattern: str, captured: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, str]]]:
     """Folders (GGUF files) below `folder` that match, one path component at a time."""
     head, _, tail = pattern.partition("/")
     head = patterns.fill(head, captured)
@@ -140,9 +135,7 @@ def _walk(
             yield child, both
 
 
-def _ref(
-    one: _Found, entry: SeriesEntry, base: Path, root: Path, file: SeriesFile | None
-) -> ModelRef:
+def _ref(one: _Found, entry: SeriesEntry, base: Path, root: Path, file: SeriesFile | None) -> ModelRef:
     series = entry.series or (file.series if file else None) or _label(entry.source, root)
     derived: dict[str, str] = {}
     coords: dict[str, float | str] = {"model": _model_name(one.captured, series)}
@@ -156,10 +149,7 @@ def _ref(
     stated = {name: patterns.value(name, text) for name, text in one.captured.items()}
     stated |= (one.point.coords() if one.point else {}) | dict(entry.coords)
     told = entry.options.get("device_map")
-    recipe: dict[str, Any] = {
-        **(file.recipe if file else {}),
-        **(one.point.recipe if one.point else {}),
-    }
+    recipe: dict[str, Any] = {**(file.recipe if file else {}), **(one.point.recipe if one.point else {})}
     tokenizer = _stated_tokenizer(entry, base, root, file)
     if tokenizer:
         recipe["tokenizer"] = tokenizer
@@ -171,9 +161,7 @@ def _ref(
     if derived:
         recipe["derived"] = derived
     location = str(one.folder.resolve())
-    return ModelRef(
-        adapter="dir", location=location, series=series, coords=coords | stated, recipe=recipe
-    )
+    return ModelRef(adapter="dir", location=location, series=series, coords=coords | stated, recipe=recipe)
 
 
 def _label(source: str, root: Path) -> str:
@@ -184,9 +172,7 @@ def _label(source: str, root: Path) -> str:
 
 def _model_name(captured: Mapping[str, str], series: str) -> str:
     """The series' name and every capture that is neither place nor seed, so that sizes are different models."""
-    apart = [
-        f"{v}" for k, v in captured.items() if k not in ("seed", "step", "tokens", "flops", "loss")
-    ]
+    apart = [f"{v}" for k, v in captured.items() if k not in ("seed", "step", "tokens", "flops", "loss")]
     return "-".join((series, *apart))
 
 
@@ -198,20 +184,14 @@ def _params(folder: Path) -> int | None:
         return None
 
 
-def _stated_tokenizer(
-    entry: SeriesEntry, base: Path, root: Path, file: SeriesFile | None
-) -> str | None:
+def _stated_tokenizer(entry: SeriesEntry, base: Path, root: Path, file: SeriesFile | None) -> str | None:
     named = entry.options.get("tokenizer")
-    folder = (
-        base / str(named) if named else root / file.tokenizer if file and file.tokenizer else None
-    )
+    folder = base / str(named) if named else root / file.tokenizer if file and file.tokenizer else None
     if folder is None:
         return None
     if not tokenizer_files(folder):
         raise UserError(
-            f"no tokenizer in {folder}",
-            where=f"dir:{entry.source}: tokenizer",
-            wanted="a folder with tokenizer.json",
+            f"no tokenizer in {folder}", where=f"dir:{entry.source}: tokenizer", wanted="a folder with tokenizer.json"
         )
     return str(folder.resolve())
 
@@ -238,11 +218,7 @@ def trainer_state(folder: Path) -> tuple[dict[str, float | str], dict[str, str]]
         return {}, {}
     coords: dict[str, float | str] = {}
     sources: dict[str, str] = {}
-    counted = (
-        ("step", step),
-        ("tokens", state.get("num_input_tokens_seen")),
-        ("flops", state.get("total_flos")),
-    )
+    counted = (("step", step), ("tokens", state.get("num_input_tokens_seen")), ("flops", state.get("total_flos")))
     for name, number in counted:
         if number or (name == "step" and number == 0):
             coords[name], sources[name] = number, "trainer_state.json"
@@ -268,9 +244,11 @@ def _nothing(entry: SeriesEntry, base: Path, root: Path) -> UserError:
         if not beside:
             hint = f"a folder in {missing.parent}, which holds none"
         return UserError(
-            f"there is no folder {missing}", where=where, wanted=hint,
+            f"there is no folder {missing}",
+            where=where,
+            wanted=hint,
             do="mend the path; relative paths start at the study's folder",
-        )  # fmt: skip
+        )
     inside = sorted(p.name for p in root.iterdir() if p.is_dir())
     wanted = (
         f"folders that match `{entry.source}`"
@@ -278,9 +256,11 @@ def _nothing(entry: SeriesEntry, base: Path, root: Path) -> UserError:
         else f"a model (config.json), checkpoint-* or step-* folders, or a {NAME}"
     )
     return UserError(
-        f"no model in {root}, which holds {_list(inside)}", where=where, wanted=wanted,
+        f"no model in {root}, which holds {_list(inside)}",
+        where=where,
+        wanted=wanted,
         do="mend the pattern; `{name}` captures within one folder name",
-    )  # fmt: skip
+    )
 
 
 def _list(names: Sequence[str]) -> str:

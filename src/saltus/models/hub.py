@@ -24,16 +24,19 @@ from pathlib import Path
 from typing import Any
 
 from saltus.errors import MissingExtra, UserError, nearest
-from saltus.models import patterns
 from saltus.models.base import Model, ModelError
-from saltus.models.loading import checked_spread
-from saltus.models.weights import TOKENIZER_FILES, Checkpoint, known_hash
+from saltus.models.checkpoints import patterns
+from saltus.models.checkpoints.weights import TOKENIZER_FILES, Checkpoint, known_hash
+from saltus.models.local.loading import checked_spread
 from saltus.records import AskPolicy, ModelRef, SeriesEntry
 
 SMALL = (
-    "config.json", "generation_config.json", "model.safetensors.index.json", "pytorch_model.bin.index.json",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
     *TOKENIZER_FILES,
-)  # fmt: skip
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -69,7 +72,7 @@ class HubAdapter:
         return patterns.in_order([patterns.complete(r, tokens_per_step=per_step) for r in whole])
 
     def open(self, ref: ModelRef, ask: AskPolicy) -> Model:
-        from saltus.models.transformers_model import TransformersModel
+        from saltus.models.local.model import TransformersModel
 
         commit = str(ref.recipe.get("commit") or ref.revision or "main")
         return TransformersModel(ref, Hub().checkpoint(ref.location, commit), ask)
@@ -87,9 +90,7 @@ class Hub:
         except ImportError as error:
             raise MissingExtra("hf:", "hf") from error
         home = os.environ.get("HF_HOME")
-        named = os.environ.get("HF_HUB_CACHE") or (
-            f"{home}/hub" if home else constants.HF_HUB_CACHE
-        )
+        named = os.environ.get("HF_HUB_CACHE") or (f"{home}/hub" if home else constants.HF_HUB_CACHE)
         self.cache = Path(named).expanduser()
         self.api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or constants.ENDPOINT)
         offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
@@ -158,9 +159,7 @@ class Hub:
         cached = Checkpoint(self.folder(repo) / "snapshots" / commit)
         if self.offline or _is_whole(cached):
             if not cached.folder.is_dir():
-                raise ModelError(
-                    f"{repo}@{commit} is not in the cache {self.cache} and HF_HUB_OFFLINE is set"
-                )
+                raise ModelError(f"{repo}@{commit} is not in the cache {self.cache} and HF_HUB_OFFLINE is set")
             return cached
         info = self.info(repo, commit)
         remote = {s.rfilename: s.lfs.sha256 if s.lfs else None for s in info.siblings}
@@ -169,9 +168,11 @@ class Hub:
                 self.fetch(repo, info.sha, name)
         params = info.safetensors.total if info.safetensors else None
         return HubCheckpoint(
-            folder=self.folder(repo) / "snapshots" / info.sha, remote=remote, total=params,
+            folder=self.folder(repo) / "snapshots" / info.sha,
+            remote=remote,
+            total=params,
             get=lambda name: self.fetch(repo, info.sha, name),
-        )  # fmt: skip
+        )
 
     def info(self, repo: str, revision: str) -> Any:
         """What the hub says of a revision: commit, files with their hashes, parameters. Raises ModelError."""
@@ -255,9 +256,7 @@ def _is_whole(checkpoint: Checkpoint) -> bool:
     return any(checkpoint.has(name) for name in TOKENIZER_FILES)
 
 
-def _repositories(
-    hub: Hub, pattern: str, entry: SeriesEntry, where: str
-) -> Iterator[tuple[str, dict[str, str]]]:
+def _repositories(hub: Hub, pattern: str, entry: SeriesEntry, where: str) -> Iterator[tuple[str, dict[str, str]]]:
     """(repository, what its name captures)."""
     names = patterns.names_in(pattern)
     if not patterns.has_holes(pattern):
@@ -288,9 +287,7 @@ def _matching(revisions: Mapping[str, str], pattern: str) -> Iterator[tuple[str,
             yield name, commit
 
 
-def _ref(
-    entry: SeriesEntry, repo_pattern: str, repo: str, revision: str, captured: Mapping[str, str]
-) -> ModelRef:
+def _ref(entry: SeriesEntry, repo_pattern: str, repo: str, revision: str, captured: Mapping[str, str]) -> ModelRef:
     apart = {k: v for k, v in captured.items() if k != "seed"}
     name = patterns.label(patterns.fill(repo_pattern, apart)) or repo
     coords: dict[str, float | str] = {"model": name}
@@ -298,9 +295,7 @@ def _ref(
     series = entry.series or patterns.label(repo_pattern) or repo
     spread = entry.options.get("device_map")
     recipe = {} if spread is None else {"device_map": spread}
-    return ModelRef(
-        adapter="hf", location=repo, revision=revision, series=series, coords=coords, recipe=recipe
-    )
+    return ModelRef(adapter="hf", location=repo, revision=revision, series=series, coords=coords, recipe=recipe)
 
 
 def _pinned(ref: ModelRef, commit: str, hub: Hub) -> ModelRef:
@@ -313,9 +308,7 @@ def _pinned(ref: ModelRef, commit: str, hub: Hub) -> ModelRef:
     return replace(ref, coords=coords, recipe=recipe)
 
 
-def _nothing(
-    entry: SeriesEntry, pattern: str, seen: Mapping[str, Mapping[str, str]], hub: Hub
-) -> UserError:
+def _nothing(entry: SeriesEntry, pattern: str, seen: Mapping[str, Mapping[str, str]], hub: Hub) -> UserError:
     repo, revisions = next(iter(seen.items()))
     named = [r for r in revisions if not _COMMIT.fullmatch(r)]
     shown = ", ".join(named[:8]) + (f" and {len(named) - 8} more" if len(named) > 8 else "")

@@ -9,24 +9,48 @@ from __future__ import annotations
 import re
 
 _BY_CHOICES: dict[int, tuple[str, ...]] = {
-    2: ("piqa", "winogrande", "wsc", "wsc273", "boolq", "copa", "xcopa.*", "rte", "wic", "wnli", "blimp.*",
-        "xwinograd.*", "xstory_?cloze.*", "storycloze.*", "qnli", "mrpc", "qqp", "sst2?", "webgpt", "pubmed_qa_2"),
+    2: (
+        "piqa",
+        "winogrande",
+        "wsc",
+        "wsc273",
+        "boolq",
+        "copa",
+        "xcopa.*",
+        "rte",
+        "wic",
+        "wnli",
+        "blimp.*",
+        "xwinograd.*",
+        "xstory_?cloze.*",
+        "storycloze.*",
+        "qnli",
+        "mrpc",
+        "qqp",
+        "sst2?",
+        "webgpt",
+        "pubmed_qa_2",
+    ),
     3: ("cb", "anli_r[123]", "mnli.*", "xnli.*", "social_i?qa", "siqa", "pubmedqa"),
-    4: ("arc_easy", "arc_challenge", "sciq", "openbookqa", "hellaswag", "race", "logiqa2?", "hendrycksTest-.*",
-        "mmlu.*", "c_?eval.*", "cmmlu.*", "swag", "qa4mre.*", "medmcqa"),
+    4: (
+        "arc_easy",
+        "arc_challenge",
+        "sciq",
+        "openbookqa",
+        "hellaswag",
+        "race",
+        "logiqa2?",
+        "hendrycksTest-.*",
+        "mmlu.*",
+        "c_?eval.*",
+        "cmmlu.*",
+        "swag",
+        "qa4mre.*",
+        "medmcqa",
+    ),
     5: ("commonsense_qa", "mathqa", "csqa"),
-}  # fmt: skip
-_WRITTEN = (
-    "lambada.*",
-    "triviaqa",
-    "trivia_qa",
-    "nq_open",
-    "webqs",
-    "gsm8k.*",
-    "squad.*",
-    "coqa",
-    "drop",
-)
+}
+_WRITTEN = ("lambada.*", "triviaqa", "trivia_qa", "nq_open", "webqs", "gsm8k.*", "squad.*", "coqa", "drop")
 CHOICE_METRICS = frozenset({"acc", "acc_norm", "accuracy", "acc_len_norm", "acc_bytes", "acc_raw"})
 """Shares of right choices; 1/k says nothing about other metrics of the task."""
 _PATTERNS = [(re.compile("|".join(names)), 1.0 / k) for k, names in _BY_CHOICES.items()]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import polars as pl
 
 from saltus.errors import UserError
-from saltus.metrics import Metric, base_name, lookup
-from saltus.results.account import Place, left_out, refuse_floors
+from saltus.metrics import Metric, base_name
 from saltus.results.chance import CHOICE_METRICS, nominal_floor
+from saltus.results.left_out import Place, left_out, refuse_floors
+from saltus.results.metric_of import metric_of
 from saltus.results.table import AXES, IDENTITY
 from saltus.results.units import family_in, shots_in
 
@@ -39,9 +40,7 @@ def clean(table: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, list[str]]:
         notes += said
     table, said = _known_chance(table, where)
     notes += said
-    table = _set_aside(
-        table, pl.col("task").is_null() | pl.col("metric").is_null(), "no task or no metric"
-    )
+    table = _set_aside(table, pl.col("task").is_null() | pl.col("metric").is_null(), "no task or no metric")
     names = table["metric"].unique().drop_nulls().to_list()
     refuse_floors(table, {name: metric_of(table, name) for name in names}, place)
     return table, left_out(before, table, place) + notes
@@ -62,19 +61,6 @@ def _unusable_as_unknown(table: pl.DataFrame, place: Place) -> tuple[pl.DataFram
             )
         table = table.with_columns(pl.when(fits).then(column).alias(column))
     return table, notes
-
-
-def metric_of(table: pl.DataFrame, name: str) -> Metric:
-    """The metric, guessed from the table's values where its name is unknown."""
-    rows = table.filter(pl.col("metric") == name)
-    low, high = rows["value"].min(), rows["value"].max()
-    better = rows["higher_is_better"].drop_nulls()
-    return lookup(
-        name,
-        low=0.0 if low is None else float(low),  # type: ignore[arg-type]
-        high=1.0 if high is None else float(high),  # type: ignore[arg-type]
-        higher_is_better=bool(better[0]) if len(better) else None,
-    )
 
 
 def collapse(table: pl.DataFrame) -> tuple[pl.DataFrame, int]:
@@ -135,9 +121,7 @@ def _one_metric(table: pl.DataFrame, name: str, place: Place) -> tuple[pl.DataFr
     mine = pl.col("metric") == name
     rows = table.with_row_index("_row").filter(mine & pl.col("value").is_not_null())
     if metric.guessed and rows.height:
-        return table, [
-            f"{where}: metric `{name}` is unknown, taken as {metric.role}, range guessed from its values"
-        ]
+        return table, [f"{where}: metric `{name}` is unknown, taken as {metric.role}, range guessed from its values"]
     notes = []
     if metric.high == 1.0 and rows.height and float(rows["value"].max()) > 1.0 + SLACK:  # type: ignore[arg-type]
         percent = _is_percent(rows, metric, place)
@@ -147,9 +131,7 @@ def _one_metric(table: pl.DataFrame, name: str, place: Place) -> tuple[pl.DataFr
                 stderr=pl.when(mine).then(pl.col("stderr") / 100).otherwise("stderr"),
             )
             table = _percent_floors(table, mine)
-            notes.append(
-                f"{where}: `{name}` is in per cent in {rows.height} rows and was divided by 100"
-            )
+            notes.append(f"{where}: `{name}` is in per cent in {rows.height} rows and was divided by 100")
     value = pl.col("value")
     outside = mine & ((value < metric.low - SLACK) | (value > metric.high + SLACK))
     edge = mine & ((value < metric.low) | (value > metric.high)) & ~outside
@@ -158,12 +140,8 @@ def _one_metric(table: pl.DataFrame, name: str, place: Place) -> tuple[pl.DataFr
         notes.append(
             f"{where}: {n_edge} values of `{name}` lay outside its range by < {SLACK} and were put on its edge"
         )
-        table = table.with_columns(
-            value=pl.when(edge).then(value.clip(metric.low, metric.high)).otherwise("value")
-        )
-    table = _set_aside(
-        table, outside, f"value outside the range {metric.low:g} to {metric.high:g} of `{name}`"
-    )
+        table = table.with_columns(value=pl.when(edge).then(value.clip(metric.low, metric.high)).otherwise("value"))
+    table = _set_aside(table, outside, f"value outside the range {metric.low:g} to {metric.high:g} of `{name}`")
     open_log = metric.transform in ("log", "neg_log") and metric.low <= 0
     return _set_aside(table, mine & (value <= 0), "no logarithm of 0") if open_log else table, notes
 
@@ -188,8 +166,7 @@ def _known_chance(table: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[s
 def _percent_floors(table: pl.DataFrame, mine: pl.Expr) -> pl.DataFrame:
     """Floors above 1 beside per-cent values are per cent too."""
     return table.with_columns(
-        pl.when(mine & (pl.col(c) > 1)).then(pl.col(c) / 100).otherwise(c).alias(c)
-        for c in ("floor", "nominal_floor")
+        pl.when(mine & (pl.col(c) > 1)).then(pl.col(c) / 100).otherwise(c).alias(c) for c in ("floor", "nominal_floor")
     )
 
 

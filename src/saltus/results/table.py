@@ -36,14 +36,26 @@ COLUMNS: dict[str, Column] = {
     c.name: c
     for c in (
         Column("series", _TEXT, "Label of the series the model is a point of; the family's name where there is none."),
-        Column("family", _TEXT, "Family of the model, where results name one; a run in it is labelled family/model.",
-               ("model_family",)),
+        Column(
+            "family",
+            _TEXT,
+            "Family of the model, where results name one; a run in it is labelled family/model.",
+            ("model_family",),
+        ),
         Column("model", _TEXT, "Name of the model, without its training step.", ("model_name",)),
         Column("params", _NUMBER, "Parameters.", ("n_params", "parameters", "num_params", "size")),
-        Column("tokens", _NUMBER, "Training tokens seen; 0 is the untrained model.",
-               ("train_tokens", "n_tokens", "tokens_seen", "training_tokens")),
-        Column("flops", _NUMBER, "Training compute in floating-point operations.",
-               ("train_flops", "compute", "training_flops")),
+        Column(
+            "tokens",
+            _NUMBER,
+            "Training tokens seen; 0 is the untrained model.",
+            ("train_tokens", "n_tokens", "tokens_seen", "training_tokens"),
+        ),
+        Column(
+            "flops",
+            _NUMBER,
+            "Training compute in floating-point operations.",
+            ("train_flops", "compute", "training_flops"),
+        ),
         Column("step", _NUMBER, "Training step; 0 is the untrained model.", ("global_step", "train_step", "iteration")),
         Column("loss", _NUMBER, "Pre-training loss of the model, nats per token.", ("train_loss", "val_loss")),
         Column("date", _NUMBER, "Date of the model in years, 2023.5 for the middle of 2023."),
@@ -78,15 +90,42 @@ COLUMNS: dict[str, Column] = {
         Column("rater", _TEXT, "Who judged, where judgement was needed."),
         Column("why_missing", _TEXT, "Why value is null; null where there is a value."),
     )
-}  # fmt: skip
+}
 
 AXES = ("params", "tokens", "step", "flops", "loss", "date")
 REQUIRED = ("task", "metric", "value")
 IDENTITY = (
-    "series", "model", "params", "tokens", "flops", "step", "loss", "date", "seed", "repeat", "task", "skill",
-    "format", "elicitation", "condition", "condition_level", "n_shot", "slice", "metric", "variant", "item_id", "rater",
-)  # fmt: skip
+    "series",
+    "model",
+    "params",
+    "tokens",
+    "flops",
+    "step",
+    "loss",
+    "date",
+    "seed",
+    "repeat",
+    "task",
+    "skill",
+    "format",
+    "elicitation",
+    "condition",
+    "condition_level",
+    "n_shot",
+    "slice",
+    "metric",
+    "variant",
+    "item_id",
+    "rater",
+)
 """Two rows that agree in these are two readings of one number."""
+
+EVIDENCE = ("dtype", "prompt_hash", "item_set", "bos", "n_shot", "weights_hash", "tokenizer", "trainer_step")
+"""Columns that say how a number was made, and of what. Read by guards where they are there."""
+SHARES = ("truncated", "off_menu", "cut_answers", "tied_choices", "zero_likelihoods", "changed_answers")
+"""Shares of answers that went wrong (or yes and no, item by item), read by guards where they are there."""
+WORDS = ("white_space",)
+"""What most items say that were looked at; "" is nothing wrong."""
 
 _ABSENT = ("", "n/a", "na", "nan", "none", "null", "-")
 
@@ -103,18 +142,9 @@ def column_mapping(columns: list[str], rename: Mapping[str, str], where: str) ->
     """
     for found, canonical in rename.items():
         if found not in columns:
-            raise UserError(
-                f"no column `{found}`",
-                where=where,
-                wanted=nearest(found, columns),
-                do="mend the renaming",
-            )
+            raise UserError(f"no column `{found}`", where=where, wanted=nearest(found, columns), do="mend the renaming")
         if canonical not in COLUMNS:
-            raise UserError(
-                f"`{found}` cannot become `{canonical}`",
-                where=where,
-                wanted=nearest(canonical, COLUMNS),
-            )
+            raise UserError(f"`{found}` cannot become `{canonical}`", where=where, wanted=nearest(canonical, COLUMNS))
     known = {alias: c.name for c in COLUMNS.values() for alias in (c.name, *c.also)}
     mapping: dict[str, str] = {}
     for found in columns:
@@ -153,15 +183,9 @@ def normalise(
             do=f"rename the column that holds it, e.g. `--rename {_likely(frame.columns, mapping)}={missing[0]}`",
         )
     extra = [c for c in frame.columns if c not in mapping and c not in COLUMNS]
-    chosen = frame.select(
-        [pl.col(f).alias(c) for f, c in mapping.items()] + [pl.col(e) for e in extra]
-    )
+    chosen = frame.select([pl.col(f).alias(c) for f, c in mapping.items()] + [pl.col(e) for e in extra])
     casted = [_cast(chosen, COLUMNS[c], f"{where}, column `{f}`") for f, c in mapping.items()]
-    absent = [
-        pl.lit(None, dtype=c.dtype).alias(c.name)
-        for c in COLUMNS.values()
-        if c.name not in mapping.values()
-    ]
+    absent = [pl.lit(None, dtype=c.dtype).alias(c.name) for c in COLUMNS.values() if c.name not in mapping.values()]
     table = chosen.with_columns(casted).with_columns(absent).select([*COLUMNS, *extra])
     if placed:
         require_axis(table, where)
@@ -172,7 +196,7 @@ def require_axis(table: pl.DataFrame, where: str, notes: Sequence[str] = ()) -> 
     """Raises UserError where no row says how large or how far trained its model is. notes: what was set aside."""
     if table.height and all(table[a].null_count() == table.height for a in AXES):
         alias = {also: c for c in AXES for also in (c, *COLUMNS[c].also)}
-        near = {c: get_close_matches(c.lower(), alias, n=1) for c in table.columns if c not in COLUMNS}  # fmt: skip
+        near = {c: get_close_matches(c.lower(), alias, n=1) for c in table.columns if c not in COLUMNS}
         hint = next((f"--rename {c}={alias[n[0]]}, or " for c, n in near.items() if n), "")
         raise UserError(
             "; ".join(["no model has a place on any axis", *notes[:2]]),
@@ -195,16 +219,16 @@ def _cast(frame: pl.DataFrame, column: Column, where: str) -> pl.Series:
     if series.dtype == column.dtype:
         return _blank_to_null(series) if column.dtype == pl.String else series
     if column.dtype == pl.String:
-        whole = (
-            series.dtype.is_float() and (series.drop_nulls() == series.drop_nulls().floor()).all()
-        )
+        whole = series.dtype.is_float() and (series.drop_nulls() == series.drop_nulls().floor()).all()
         text = series.cast(pl.Int64, strict=False) if whole else series
         return _blank_to_null(text.cast(pl.String, strict=False))
     if series.dtype == pl.String:
         blank = series.str.strip_chars().str.to_lowercase().is_in(_ABSENT)
-        out = _read_text(series, column.dtype).to_frame().select(
-            pl.when(~pl.lit(blank)).then(pl.col(column.name)).alias(column.name)
-        )[column.name]  # fmt: skip
+        out = (
+            _read_text(series, column.dtype)
+            .to_frame()
+            .select(pl.when(~pl.lit(blank)).then(pl.col(column.name)).alias(column.name))[column.name]
+        )
         _refuse_first(series, series.is_not_null() & ~blank & out.is_null(), column, where)
         if column.name == "value":  # NaN in text is a reading that failed, not an empty cell
             nan = series.str.strip_chars().str.to_lowercase() == "nan"
@@ -238,9 +262,9 @@ def _read_text(series: pl.Series, dtype: Any) -> pl.Series:
     if dtype == pl.Boolean:
         low = text.str.to_lowercase()
         true, false = low.is_in(["true", "1", "yes"]), low.is_in(["false", "0", "no"])
-        return pl.select(
-            pl.when(pl.lit(true)).then(True).when(pl.lit(false)).then(False).alias(series.name)
-        )[series.name]
+        return pl.select(pl.when(pl.lit(true)).then(True).when(pl.lit(false)).then(False).alias(series.name))[
+            series.name
+        ]
     number = text.cast(pl.Float64, strict=False)
     if number.null_count() > text.null_count():
         words = text.filter(number.is_null() & text.is_not_null()).unique().to_list()

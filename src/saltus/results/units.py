@@ -9,22 +9,14 @@ from __future__ import annotations
 import re
 
 _SUFFIX = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
-_QUANTITY = re.compile(
-    r"^\s*([0-9][0-9_,]*\.?[0-9]*(?:e[+-]?[0-9]+)?)\s*([kmbgt])?\s*$", re.IGNORECASE
-)
+_QUANTITY = re.compile(r"^\s*([0-9][0-9_,]*\.?[0-9]*(?:e[+-]?[0-9]+)?)\s*([kmbgt])?\s*$", re.IGNORECASE)
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:[._]\d+)?)([mbt])(?![a-z0-9])", re.IGNORECASE)
 _SIZE_BIGSCIENCE = re.compile(r"(?<![a-z0-9])(\d+)b(\d+)(?![a-z0-9])", re.IGNORECASE)
-_STEP = re.compile(
-    r"(?:global[-_]?step|checkpoint|step|ckpt|iter(?:ation)?)[-_=]?(\d+)(?!\d)", re.IGNORECASE
-)
+_STEP = re.compile(r"(?:global[-_]?step|checkpoint|step|ckpt|iter(?:ation)?)[-_=]?(\d+)(?!\d)", re.IGNORECASE)
 _TOKENS = re.compile(r"tokens?[-_=]?(\d+(?:\.\d+)?)([kmbt])(?![a-z0-9])", re.IGNORECASE)
 _SEED = re.compile(r"seed[-_=]?(\d+)", re.IGNORECASE)
-_SHOT_WORDS = {
-    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "eight": 8, "ten": 10, "sixteen": 16,
-}  # fmt: skip
-_SHOTS = re.compile(
-    r"(?<![a-z0-9])(\d{1,3}|" + "|".join(_SHOT_WORDS) + r")[-_ ]?shot", re.IGNORECASE
-)
+_SHOT_WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "eight": 8, "ten": 10, "sixteen": 16}
+_SHOTS = re.compile(r"(?<![a-z0-9])(\d{1,3}|" + "|".join(_SHOT_WORDS) + r")[-_ ]?shot", re.IGNORECASE)
 
 
 def parse_quantity(text: str) -> float | None:
@@ -66,8 +58,7 @@ def seed_in(text: str) -> str | None:
 def shots_in(text: str) -> frozenset[int]:
     """Every number of shots a path speaks of: `five-shot/x-5shot.json` → {5}."""
     return frozenset(
-        _SHOT_WORDS[w] if (w := found.lower()) in _SHOT_WORDS else int(w)
-        for found in _SHOTS.findall(text)
+        _SHOT_WORDS[w] if (w := found.lower()) in _SHOT_WORDS else int(w) for found in _SHOTS.findall(text)
     )
 
 

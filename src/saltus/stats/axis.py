@@ -23,9 +23,7 @@ def raw_of(curves: CurveBatch, prepared: Prepared, i: int, u: Floats) -> Floats:
     return np.asarray(np.interp(x, at[order], raw[order]))
 
 
-def other_axis(
-    curves: CurveBatch, prepared: Prepared, i: int, name: str, u: Floats
-) -> Floats | None:
+def other_axis(curves: CurveBatch, prepared: Prepared, i: int, name: str, u: Floats) -> Floats | None:
     """Values of another axis at positions u, between the measured points; None where fewer than two have it.
 
     Interpolated in the logarithm where all values are positive (loss and date: plainly).

@@ -33,7 +33,7 @@ CLEAR = {60: 1e-5, 400: 1e-3}
 
 def sharp_p(
     series: Series, fitted: Fit, dispersion: Floats, limit: Limits, analysis: Analysis, rng: np.random.Generator
-) -> tuple[Floats, np.ndarray]:  # fmt: skip
+) -> tuple[Floats, np.ndarray]:
     """(C,) p-value of the jump against the best smooth curve, and the draws spent."""
     c, s, p_count = series.y.shape
     y, w, u = (a.reshape(c * s, p_count) for a in (series.y, series.weight, series.u))
@@ -49,9 +49,7 @@ def sharp_p(
             break
         z = rng.standard_normal((size, s, p_count))
         fresh = np.full((c, size), np.nan)
-        for rows in np.array_split(
-            alive, min(len(alive), max(1, -(-len(alive) * z.size // PIECE)))
-        ):
+        for rows in np.array_split(alive, min(len(alive), max(1, -(-len(alive) * z.size // PIECE)))):
             part, scale = pick(series, rows), dispersion[rows]
             noise = z[None] * np.sqrt(part.var * scale[:, None, None])[:, None]
             draws = np.where(part.ok[:, None], null[rows][:, None] + noise, 0.0)
@@ -71,9 +69,7 @@ def _goes_on(kept: Floats, observed: Floats, p: Floats) -> Bools:
     return (exceed < ENOUGH) & (p >= clear)
 
 
-def _statistic(
-    series: Series, y: Floats, dispersion: Floats, limit: Limits, analysis: Analysis
-) -> Floats:
+def _statistic(series: Series, y: Floats, dispersion: Floats, limit: Limits, analysis: Analysis) -> Floats:
     """(C, B) statistic of draws y (C, B, S, P) at the series' positions and weights."""
     best, smooth, jump = contest(y, series.weight, series.u, series.ok, limit.bounds(analysis))
     used = (series.count > 5)[:, None]

@@ -47,8 +47,7 @@ def fit_broken(y: Floats, weight: Floats, u: Floats) -> Broken:
     mean = (weight * y).sum(axis=1)[:, None] / total
     off = weight * (y - mean)
     constant = (off * (y - mean)).sum(axis=1)
-    rest = np.stack([np.minimum(u[:, None] - HINGES[:, None], 0.0),
-                     np.maximum(u[:, None] - HINGES[:, None], 0.0)])  # fmt: skip
+    rest = np.stack([np.minimum(u[:, None] - HINGES[:, None], 0.0), np.maximum(u[:, None] - HINGES[:, None], 0.0)])
     sums = np.einsum("rp,krhp->krh", weight, rest)
     square = np.einsum("rp,krhp->krh", weight, rest**2) - sums**2 / total
     cross = -sums[0] * sums[1] / total  # the two never differ from 0 at one point
@@ -88,7 +87,5 @@ def _at(gain: Floats, slopes: Floats) -> tuple[Floats, np.ndarray, Floats, Float
 
 def broken_curve(found: Broken, law: int, u: Floats) -> Floats:
     """(R, Q) the fitted curve of one law at positions u (Q,)."""
-    level, before, after, place = (
-        a[:, law : law + 1] for a in (found.level, found.before, found.after, found.place)
-    )
+    level, before, after, place = (a[:, law : law + 1] for a in (found.level, found.before, found.after, found.place))
     return level + before * np.minimum(u - place, 0) + after * np.maximum(u - place, 0)

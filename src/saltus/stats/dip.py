@@ -74,9 +74,7 @@ def dip(values: Sequence[float] | Floats) -> float:
     return most / (2 * n)
 
 
-def _hull(
-    x: list[float], y: list[int], ends: tuple[int, int], sign: int
-) -> tuple[list[float], list[int]]:
+def _hull(x: list[float], y: list[int], ends: tuple[int, int], sign: int) -> tuple[list[float], list[int]]:
     """Greatest convex minorant (sign 1) or least concave majorant (−1) between two indices: values, touching points."""
     touch: list[int] = []
     for i in range(ends[0], ends[1] + 1):

@@ -35,8 +35,7 @@ def draw(m: Measures) -> Drawn:
     """The curves of a whole batch, averaged over seeds."""
     channels = {"hard": m.hard, "soft": m.soft}
     return Drawn(
-        fit={k: _fitted(c) for k, c in channels.items()},
-        smoothest={k: _smoothest(c) for k, c in channels.items()},
+        fit={k: _fitted(c) for k, c in channels.items()}, smoothest={k: _smoothest(c) for k, c in channels.items()}
     )
 
 
@@ -51,8 +50,10 @@ def chart(curves: CurveBatch, m: Measures, i: int, drawn: Drawn) -> dict[str, An
         "log": bool(curves.log_axis[i]),
         "seeds": _seeds(curves, i, [(name, raw) for name, _, raw in channels]),
         "floor": {"hard": _floor(m, curves, i)},
-        "fit": {}, "smoothest": {}, "forecast": _forecast(m, i, u, x),
-    }  # fmt: skip
+        "fit": {},
+        "smoothest": {},
+        "forecast": _forecast(m, i, u, x),
+    }
     for name, c, _ in channels:
         if (c.series.count[i] > 2).any():
             out["fit"][name] = _pairs(x, drawn.fit[name][i])
@@ -77,10 +78,7 @@ def _points(channel: Channel, curves: CurveBatch, i: int, s: int) -> list[dict[s
     y, n = channel.value[i, s][here], channel.n[i, s][here]
     low, high = interval(y, n, channel.stderr[i, s][here], bool(channel.binomial[i]))
     rows = zip(curves.raw_x[i, s][here], y, low, high, strict=True)
-    return [
-        {"x": float(x), "value": float(v), "low": _plain(a), "high": _plain(b)}
-        for x, v, a, b in rows
-    ]
+    return [{"x": float(x), "value": float(v), "low": _plain(a), "high": _plain(b)} for x, v, a, b in rows]
 
 
 def interval(y: Floats, n: Floats, stderr: Floats, binomial: bool) -> tuple[Floats, Floats]:
@@ -148,9 +146,4 @@ def _forecast(m: Measures, i: int, u: Floats, x: list[float]) -> dict[str, Any] 
     middle = level + slope * u[beyond]
     half = 0.5 * (s.high[i] - s.low[i]) * (u[beyond] - last) / max(1 - last, 1e-9)
     at = [v for v, keep in zip(x, beyond, strict=True) if keep]
-    return {
-        "channel": channel,
-        "x": at,
-        "low": (middle - half).tolist(),
-        "high": (middle + half).tolist(),
-    }
+    return {"channel": channel, "x": at, "low": (middle - half).tolist(), "high": (middle + half).tolist()}

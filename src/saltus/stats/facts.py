@@ -52,12 +52,20 @@ def facts_of(codes: tuple[int, ...], **more: Any) -> Facts:
     """One row of codes → Facts; `more` sets integrity and scope."""
     v = dict(zip((f.name for f in fields(FactArrays)), codes, strict=True))
     return Facts(
-        presence=PRESENCE[v["presence"]], shape_hard=SHAPES[v["shape_hard"]],
-        shape_soft=SHAPES[v["shape_soft"]], predicted=PREDICTED[v["predicted"]],
-        twin=TWIN[v["twin"]], n_points=v["n_points"], n_seeds=v["n_seeds"], n_sharp=v["n_sharp"],
-        contradicting=bool(v["contradicting"]), onsets_together=_maybe(v["onsets_together"]),
-        two_populations=_maybe(v["two_populations"]), lone_point=bool(v["lone_point"]), **more,
-    )  # fmt: skip
+        presence=PRESENCE[v["presence"]],
+        shape_hard=SHAPES[v["shape_hard"]],
+        shape_soft=SHAPES[v["shape_soft"]],
+        predicted=PREDICTED[v["predicted"]],
+        twin=TWIN[v["twin"]],
+        n_points=v["n_points"],
+        n_seeds=v["n_seeds"],
+        n_sharp=v["n_sharp"],
+        contradicting=bool(v["contradicting"]),
+        onsets_together=_maybe(v["onsets_together"]),
+        two_populations=_maybe(v["two_populations"]),
+        lone_point=bool(v["lone_point"]),
+        **more,
+    )
 
 
 def _maybe(code: int) -> bool | None:
@@ -75,13 +83,19 @@ def fact_arrays(m: Measures, present: Bools, significant: Bools, analysis: Analy
     together, sharp, against = _replication(m, analysis)
     n_seeds = np.maximum(m.seeds.count, 1)
     return FactArrays(
-        presence=found, shape_hard=shape_hard, shape_soft=shape_soft,
-        predicted=_predicted(m, analysis), twin=_twin(m, shape_hard, shape_soft, analysis),
-        n_points=m.hard.series.count.max(axis=1), n_seeds=n_seeds, n_sharp=sharp,
-        contradicting=against, onsets_together=together,
+        presence=found,
+        shape_hard=shape_hard,
+        shape_soft=shape_soft,
+        predicted=_predicted(m, analysis),
+        twin=_twin(m, shape_hard, shape_soft, analysis),
+        n_points=m.hard.series.count.max(axis=1),
+        n_seeds=n_seeds,
+        n_sharp=sharp,
+        contradicting=against,
+        onsets_together=together,
         two_populations=np.where(n_seeds >= analysis.transition_seeds, m.seeds.two, -1),
         lone_point=m.presence.lone,
-    )  # fmt: skip
+    )
 
 
 def _presence(m: Measures, present: Bools, analysis: Analysis) -> np.ndarray:

@@ -67,11 +67,16 @@ def onsets(m: Measures, significant: Bools, analysis: Analysis) -> Onsets:
     located = shape.onset_high - shape.onset_low <= m.limits.narrow
     rises = (shape.code == UNKNOWN) & (m.hard.trend.rise_p < RISE_P) & located
     return Onsets(
-        leapt=(shape.code == JUMP) & significant, rose=(shape.code == JUMP) | rises, climbed=shape.code == GRADUAL,
+        leapt=(shape.code == JUMP) & significant,
+        rose=(shape.code == JUMP) | rises,
+        climbed=shape.code == GRADUAL,
         judged=m.hard.series.count.max(axis=1) >= analysis.min_points,
-        at=origin + shape.onset * span, low=origin + shape.onset_low * span, high=origin + shape.onset_high * span,
-        limit=m.limits.narrow * span, room=room(m.hard.series, m.limits.narrow, analysis) * span,
-    )  # fmt: skip
+        at=origin + shape.onset * span,
+        low=origin + shape.onset_low * span,
+        high=origin + shape.onset_high * span,
+        limit=m.limits.narrow * span,
+        room=room(m.hard.series, m.limits.narrow, analysis) * span,
+    )
 
 
 def gathered(pieces: Sequence[tuple[np.ndarray, Onsets]]) -> Onsets:
@@ -127,15 +132,11 @@ def scopes(keys: Sequence[CurveKey], o: Onsets) -> tuple[list[str], list[str]]:
                 found, said = _bound(keys, o, inside, others)
                 for i in found if said else [i for i in found if scope[i] == "unknown"]:
                     scope[i] = factor if said else "general"
-                    why[i] = (
-                        f"in {factor} `{level}`, {said}: one {factor} was acquired" if said else ""
-                    )
+                    why[i] = f"in {factor} `{level}`, {said}: one {factor} was acquired" if said else ""
     return scope, why
 
 
-def _bound(
-    keys: Sequence[CurveKey], o: Onsets, inside: Sequence[int], others: Sequence[int]
-) -> tuple[list[int], str]:
+def _bound(keys: Sequence[CurveKey], o: Onsets, inside: Sequence[int], others: Sequence[int]) -> tuple[list[int], str]:
     """The curves that leap at one place, and why they are bound to their format: "" where others leap there too."""
     rises = _one_per_skill(keys, [i for i in inside if o.rose[i]])
     together = _one_place(rises, o)
@@ -165,7 +166,7 @@ def _skill(key: CurveKey) -> str:
 def _one_per_skill(keys: Sequence[CurveKey], rises: Iterable[int]) -> list[int]:
     """The first rise of every skill, primary metrics first: metrics of one task are no independent witnesses."""
     first: dict[str, int] = {}
-    for i in sorted(rises, key=lambda i: (not keys[i].primary, keys[i].task, str(keys[i].metric_hard))):  # fmt: skip
+    for i in sorted(rises, key=lambda i: (not keys[i].primary, keys[i].task, str(keys[i].metric_hard))):
         first.setdefault(_skill(keys[i]), i)
     return list(first.values())
 
@@ -184,4 +185,4 @@ def _one_place(rises: Sequence[int], o: Onsets) -> list[int]:
 def _meets(i: int, together: Sequence[int], o: Onsets) -> bool:
     """The onset interval of curve i is within the slack of the place that the others share."""
     slack = SLACK * o.limit[i]
-    return bool(o.low[i] <= o.high[together].min() + slack and o.high[i] >= o.low[together].max() - slack)  # fmt: skip
+    return bool(o.low[i] <= o.high[together].min() + slack and o.high[i] >= o.low[together].max() - slack)

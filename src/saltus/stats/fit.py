@@ -77,8 +77,9 @@ def _longest(u: Floats, ok: Bools) -> Floats:
     return u[np.arange(len(u)), ok.sum(axis=2).argmax(axis=1)]
 
 
-def fit(y: Floats, weight: Floats, u: Floats, ok: Bools, bounds: Bounds, *, level: int = grid.FINE,
-        short: bool = False) -> Fit:  # fmt: skip
+def fit(
+    y: Floats, weight: Floats, u: Floats, ok: Bools, bounds: Bounds, *, level: int = grid.FINE, short: bool = False
+) -> Fit:
     """Fit rows (C, S, P), weights 0 where not `ok`; outputs have C·S rows. short: also list nodes for `fit_draws`."""
     parts = []
     for rows in _pieces(len(y), y.shape[1] * len(grid.nodes(level))):
@@ -95,9 +96,7 @@ def _join(parts: list[Fit]) -> Fit:
     return Fit(*(np.concatenate([getattr(f, d.name) for f in parts]) for d in fields(Fit)))
 
 
-def _tables(
-    u: Floats, weight: Floats, ok: Bools, level: int, *, alike: bool = True
-) -> tuple[Tables, Floats, Floats]:
+def _tables(u: Floats, weight: Floats, ok: Bools, level: int, *, alike: bool = True) -> tuple[Tables, Floats, Floats]:
     """Tables, positions and weights with one row of positions each.
 
     One row for all where every curve was measured at the same positions, one per curve where its seeds were.
@@ -112,9 +111,7 @@ def _tables(
     return tables(at, level), at, weight
 
 
-def _fit(
-    y: Floats, weight: Floats, u: Floats, ok: Bools, bounds: Bounds, level: int, short: bool
-) -> Fit:
+def _fit(y: Floats, weight: Floats, u: Floats, ok: Bools, bounds: Bounds, level: int, short: bool) -> Fit:
     c, s, p = y.shape
     basis, at, w = _tables(u, weight, ok, level)
     solved = solve(basis, at, w, y.reshape(len(at), 1, -1, p), bounds.share)
@@ -148,13 +145,20 @@ def _fit(
     best_rss = np.take_along_axis(rss, best[:, None], axis=1)[:, 0]
     node = named(best, best_rss)
     return Fit(
-        rss=_sum(best_rss), constant=constant, node=node,
-        coefficients=refit(*rows, node, level), by_width=_sum(by_width),
-        width_node=width_node, mids=np.broadcast_to(g.mid_bin_centres, by_mid.shape), by_mid=_sum(by_mid),
-        wide_node=wide_node, line=line,
-        form_node=named(g.by_form[form_place], form_rss), form_rss=_sum(form_rss),
+        rss=_sum(best_rss),
+        constant=constant,
+        node=node,
+        coefficients=refit(*rows, node, level),
+        by_width=_sum(by_width),
+        width_node=width_node,
+        mids=np.broadcast_to(g.mid_bin_centres, by_mid.shape),
+        by_mid=_sum(by_mid),
+        wide_node=wide_node,
+        line=line,
+        form_node=named(g.by_form[form_place], form_rss),
+        form_rss=_sum(form_rss),
         short=_short_list(rss, rise, g) if short else np.empty((c * s, 0), dtype=int),
-    )  # fmt: skip
+    )
 
 
 def _sum(a: np.ndarray) -> Floats:
@@ -172,9 +176,7 @@ def _line(y: Floats, w: Floats, u: Floats) -> tuple[Floats, Floats]:
 def _binned(values: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Minimum and its node within each run of columns that starts at `first`."""
     ends = [*first[1:], values.shape[1]]
-    nodes = np.stack(
-        [a + values[:, a:z].argmin(axis=1) for a, z in zip(first, ends, strict=True)], axis=1
-    )
+    nodes = np.stack([a + values[:, a:z].argmin(axis=1) for a, z in zip(first, ends, strict=True)], axis=1)
     return np.take_along_axis(values, nodes, axis=1), nodes
 
 
@@ -194,31 +196,33 @@ def fit_draws(fitted: Fit, y: Floats, weight: Floats, u: Floats, bounds: Bounds)
     flat_w, flat_u = weight.reshape(c * s, 1, p), u.reshape(c * s, p)
     rows = np.moveaxis(y, 2, 1).reshape(c * s, b, 1, p)
     solved = solve(tables_at(flat_u, fitted.short), flat_u, flat_w, rows, bounds.share)
-    rise, drift, _, late = (
-        np.moveaxis(a.reshape(c, s, b, -1), 1, 2).reshape(c * b * s, -1) for a in solved.apart()
-    )
+    rise, drift, _, late = (np.moveaxis(a.reshape(c, s, b, -1), 1, 2).reshape(c * b * s, -1) for a in solved.apart())
     rss = np.minimum(rise, drift)
     short = np.repeat(fitted.short.reshape(c, 1, s, -1), b, axis=1).reshape(c * b * s, -1)
-    wide_u, wide_w = (
-        np.repeat(a.reshape(c, 1, s, p), b, axis=1).reshape(-1, p) for a in (u, weight)
-    )
+    wide_u, wide_w = (np.repeat(a.reshape(c, 1, s, p), b, axis=1).reshape(-1, p) for a in (u, weight))
     every = (y.reshape(-1, p), wide_w, wide_u)
     line, constant = _line(*every)
     by_width = rise.reshape(len(rise), -1, KEPT).min(axis=2)
     by_width = np.concatenate([by_width, np.minimum(drift.min(axis=1), line)[:, None]], axis=1)
     best = rss.argmin(axis=1)[:, None]
-    node, sets_in, best_rss, its_rise = (
-        np.take_along_axis(a, best, axis=1)[:, 0] for a in (short, late, rss, rise)
-    )
+    node, sets_in, best_rss, its_rise = (np.take_along_axis(a, best, axis=1)[:, 0] for a in (short, late, rss, rise))
     node = np.where(sets_in & (its_rise == best_rss), node + len(grid.nodes()), node)
     none = np.full(len(rss), -1)
     return Fit(
-        rss=_sum(best_rss), constant=constant, node=node,
-        coefficients=refit(*every, node, grid.FINE), by_width=_sum(by_width),
-        width_node=np.full(by_width.shape, -1), mids=grid.nodes().mid[short], by_mid=_sum(rise),
-        wide_node=none, line=line, form_node=np.empty((len(rss), 0), dtype=int),
-        form_rss=np.empty((len(rss), 0)), short=np.empty((len(rss), 0), dtype=int),
-    )  # fmt: skip
+        rss=_sum(best_rss),
+        constant=constant,
+        node=node,
+        coefficients=refit(*every, node, grid.FINE),
+        by_width=_sum(by_width),
+        width_node=np.full(by_width.shape, -1),
+        mids=grid.nodes().mid[short],
+        by_mid=_sum(rise),
+        wide_node=none,
+        line=line,
+        form_node=np.empty((len(rss), 0), dtype=int),
+        form_rss=np.empty((len(rss), 0)),
+        short=np.empty((len(rss), 0), dtype=int),
+    )
 
 
 def fit_links(y: Floats, weight: Floats, u: Floats) -> tuple[Floats, np.ndarray, Floats]:
@@ -236,9 +240,7 @@ def fit_links(y: Floats, weight: Floats, u: Floats) -> tuple[Floats, np.ndarray,
     return rss, node, coefficients.reshape(c, k, 3)
 
 
-def contest(
-    y: Floats, weight: Floats, u: Floats, ok: Bools, bounds: Bounds
-) -> tuple[Floats, Floats, Floats]:
+def contest(y: Floats, weight: Floats, u: Floats, ok: Bools, bounds: Bounds) -> tuple[Floats, Floats, Floats]:
     """Smallest sums of squares of draws y (C, B, S, P) on the coarse grid: of all, smooth, and jumping curves.
 
     Smooth: even drifts and rises at least `broad` wide; jumping: rises that carry the share, at most `narrow`

@@ -125,12 +125,8 @@ def logit_linear(points: Points, at: float) -> Prediction | None:
         share = expit(a + b * x)
         slope = (high - low) * share * (1 - share)
         step = ((near.y - low - (high - low) * share) * slope / near.var).sum(axis=1, keepdims=True)
-        a = np.clip(
-            a + step / np.maximum((slope**2 / near.var).sum(axis=1, keepdims=True), 1e-9), -12, 12
-        )
-    fitted, there = (
-        low + (high - low) * expit(a + b * z) for z in (x, np.array([at - points.x[-1]]))
-    )
+        a = np.clip(a + step / np.maximum((slope**2 / near.var).sum(axis=1, keepdims=True), 1e-9), -12, 12)
+    fitted, there = (low + (high - low) * expit(a + b * z) for z in (x, np.array([at - points.x[-1]])))
     return _averaged(fitted, there[:, 0], near, -0.5 * (b[:, 0] / SLOPE) ** 2, 2)
 
 
@@ -140,9 +136,7 @@ def sigmoid(points: Points, at: float) -> Prediction | None:
         return None
     span = float(np.ptp(points.x))
     middles = points.x[0] + span * np.linspace(-0.2, 1.8, 31)
-    return _rises(
-        points, points.x, (middles, 4.394 / np.geomspace(0.1, 6.0, 12)), np.array([[at, 1.0]])
-    )
+    return _rises(points, points.x, (middles, 4.394 / np.geomspace(0.1, 6.0, 12)), np.array([[at, 1.0]]))
 
 
 def ladder(points: Points, at: float) -> Prediction | None:
@@ -184,9 +178,7 @@ def holdouts(points: Points, horizon: float) -> list[tuple[str, Bools]]:
         beyond = places[places > last - way + 1e-9]
         if 0 < way < last - places[0] and len(beyond):
             cuts[name] = beyond[0]
-    unique = {
-        float(cut): name for name, cut in reversed(cuts.items()) if (places < cut).sum() >= FEWEST
-    }
+    unique = {float(cut): name for name, cut in reversed(cuts.items()) if (places < cut).sum() >= FEWEST}
     return [(name, points.x < cut) for cut, name in sorted(unique.items(), reverse=True)]
 
 
@@ -249,17 +241,13 @@ def _saturating(points: Points, at: float) -> Prediction | None:
     basis, there = (-np.expm1(-d * (z - points.x[-1])) / d for z in (points.x, np.array([at])))
     centre = basis.mean(axis=1, keepdims=True)
     off = points.soft - points.soft.mean()
-    a = ((basis - centre) * off).sum(axis=1, keepdims=True) / ((basis - centre) ** 2).sum(
-        axis=1, keepdims=True
-    )
+    a = ((basis - centre) * off).sum(axis=1, keepdims=True) / ((basis - centre) ** 2).sum(axis=1, keepdims=True)
     c = points.soft.mean() - a * centre
     flat = replace(points, y=points.soft, var=np.full(len(points.x), (0.02 * size) ** 2))
     return _averaged(c + a * basis, (c + a * there)[:, 0], flat, np.zeros(len(d)), 3)
 
 
-def _rises(
-    points: Points, along: Floats, grids: tuple[Floats, Floats], where: Floats
-) -> Prediction | None:
+def _rises(points: Points, along: Floats, grids: tuple[Floats, Floats], where: Floats) -> Prediction | None:
     """Sigmoids of `along` over a grid of midpoints, steepnesses and upper levels; the lower level is fitted.
 
     The grid is looked through twice, the second time finely around what fitted: many items make the truth fall
@@ -298,9 +286,7 @@ def _nodes(
     return fitted, lower[:, 0] + (upper - lower)[:, 0] * there, m[:, 0], k[:, 0]
 
 
-def _averaged(
-    fitted: Floats, there: Floats, points: Points, prior: Floats, free: int
-) -> Prediction | None:
+def _averaged(fitted: Floats, there: Floats, points: Points, prior: Floats, free: int) -> Prediction | None:
     """Mean and error of the predictions `there` (G,) of all candidates `fitted` (G, N), each by its likelihood.
 
     Candidates that fit alike and disagree about what follows make the error wide, and an absurd one cannot speak alone.

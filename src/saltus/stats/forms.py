@@ -46,9 +46,7 @@ def compare(series: Series, fitted: Fit) -> Forms:
     bent = fit_broken(*(a.reshape(c * s, p) for a in (series.y, series.weight, series.u)))
     least = np.minimum(fitted.rss, bent.rss.min(axis=1))
     dispersion = dispersion_of(series, replace(fitted, rss=least))[0]
-    rss = np.concatenate(
-        [fitted.constant[:, None], fitted.line[:, None], fitted.form_rss, bent.rss], axis=1
-    )
+    rss = np.concatenate([fitted.constant[:, None], fitted.line[:, None], fitted.form_rss, bent.rss], axis=1)
     deviance = np.where(used, rss.reshape(c, s, -1), 0).sum(axis=1) / dispersion[:, None]
     points = np.where(used[..., 0], series.count, 0).sum(axis=1)[:, None]
     k = PARAMETERS * np.maximum(used.sum(axis=1), 1)
@@ -57,9 +55,7 @@ def compare(series: Series, fitted: Fit) -> Forms:
     bic = deviance + k * np.log(np.maximum(points, 2))
     weight = np.exp(-0.5 * (aicc - aicc.min(axis=1, keepdims=True)))
     return Forms(
-        weight=weight / weight.sum(axis=1, keepdims=True),
-        bic=bic - bic.min(axis=1, keepdims=True),
-        broken=bent,
+        weight=weight / weight.sum(axis=1, keepdims=True), bic=bic - bic.min(axis=1, keepdims=True), broken=bent
     )
 
 

@@ -24,25 +24,7 @@ _LOGISTIC = float(2 * np.log(9.0))
 _GOMPERTZ = float(np.log(np.log(10.0)) - np.log(-np.log(0.9)))
 _HALF = float(-np.log(np.log(2.0)))
 WIDTH_EDGES = np.array(
-    [
-        0.0,
-        0.02,
-        0.05,
-        0.08,
-        0.11,
-        0.14,
-        0.17,
-        0.2,
-        0.225,
-        0.25,
-        0.275,
-        0.3,
-        0.35,
-        0.4,
-        0.5,
-        0.6,
-        0.7,
-    ]
+    [0.0, 0.02, 0.05, 0.08, 0.11, 0.14, 0.17, 0.2, 0.225, 0.25, 0.275, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7]
 )
 """Lower edges of the width bins of a profile, shares of the range; a last bin holds drifts."""
 TABLE = 4000
@@ -134,9 +116,7 @@ def _spread(level: int) -> list[tuple[int, float, float]]:
             count = 61 if w <= 0.1 else 57 if w < 0.3 else 39
             forms = (LOGISTIC,) if w <= 0.03 else (LOGISTIC, RAMP) if w <= 0.06 else forms
         else:
-            count = (
-                41 if w <= 0.06 else 27 if w <= 0.1 else 19 if w <= 0.2 else 41 if w <= 0.3 else 13
-            )
+            count = 41 if w <= 0.06 else 27 if w <= 0.1 else 19 if w <= 0.2 else 41 if w <= 0.3 else 13
             forms = (LOGISTIC,) if w <= 0.06 else forms[:3]
         found += [(form, w, m) for form in forms for m in np.linspace(low, high, count)]
     return found
@@ -163,12 +143,22 @@ def nodes(level: int = FINE) -> Nodes:
     return Nodes(
         by_form=np.argsort(form[keep], kind="stable"),
         form_bins=np.searchsorted(np.sort(form[keep]), np.unique(form)),
-        form=form[keep], m=m[keep], w=w[keep], low=low[keep], rise=rise[keep],
-        width=width, mid=mid, start=start[keep], end=end[keep],
-        width_bins=width_first, width_bin_of=width_bin,
-        bin_width=np.array([np.median(width[width_bin == b]) for b in present]), by_mid=by_mid, mid_bins=first,
+        form=form[keep],
+        m=m[keep],
+        w=w[keep],
+        low=low[keep],
+        rise=rise[keep],
+        width=width,
+        mid=mid,
+        start=start[keep],
+        end=end[keep],
+        width_bins=width_first,
+        width_bin_of=width_bin,
+        bin_width=np.array([np.median(width[width_bin == b]) for b in present]),
+        by_mid=by_mid,
+        mid_bins=first,
         mid_bin_centres=MID_EDGES[used] + 0.5 * (MID_EDGES[1] - MID_EDGES[0]),
-    )  # fmt: skip
+    )
 
 
 @cache
@@ -179,9 +169,7 @@ def _table(level: int) -> np.ndarray:
     out = np.empty((TABLE + 1, len(grid)), dtype=np.float32)
     for kind in range(4):
         here = np.flatnonzero(grid.form == kind)
-        m, w, low, rise = (
-            a[here].astype(np.float32) for a in (grid.m, grid.w, grid.low, grid.rise)
-        )
+        m, w, low, rise = (a[here].astype(np.float32) for a in (grid.m, grid.w, grid.low, grid.rise))
         out[:, here] = (_value_of(kind, (u - m) / w) - low) / rise
     return out
 

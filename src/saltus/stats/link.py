@@ -52,12 +52,7 @@ class Link:
 
 
 def link(
-    hard: Series,
-    soft: Series,
-    smooth: Floats,
-    cell: Cells,
-    noise: tuple[Floats, Floats, Floats],
-    asked: Bools,
+    hard: Series, soft: Series, smooth: Floats, cell: Cells, noise: tuple[Floats, Floats, Floats], asked: Bools
 ) -> Link:
     """Judge the curves `asked` about whose channels share their points; others get covers False and NaN.
 
@@ -79,14 +74,7 @@ def link(
     with np.errstate(invalid="ignore"):
         moves = _moves(soft, cell, both, noise[2])
         covers = able & (worst <= limit) & (moves > MOVES)
-    return Link(
-        covers=covers,
-        worst=worst,
-        limit=limit,
-        share=made,
-        moves=moves,
-        rank=_rank(hard.y, soft.y, both),
-    )
+    return Link(covers=covers, worst=worst, limit=limit, share=made, moves=moves, rank=_rank(hard.y, soft.y, both))
 
 
 def _moves(soft: Series, cell: Cells, both: Bools, dispersion: Floats) -> Floats:
@@ -94,15 +82,10 @@ def _moves(soft: Series, cell: Cells, both: Bools, dispersion: Floats) -> Floats
     c, s, p = both.shape
     order = np.arange(p)
     start, arrive = cell.start.reshape(c, s, 1), cell.arrive.reshape(c, s, 1)
-    sides = [
-        both & (order <= start) & (order > start - 3),
-        both & (order >= arrive) & (order < arrive + 3),
-    ]
+    sides = [both & (order <= start) & (order > start - 3), both & (order >= arrive) & (order < arrive + 3)]
     counts = [np.maximum(side.sum(axis=2), 1) for side in sides]
     low, high = (np.where(a, soft.y, 0).sum(axis=2) / n for a, n in zip(sides, counts, strict=True))
-    var = sum(
-        np.where(a, soft.var, 0).sum(axis=2) / n**2 for a, n in zip(sides, counts, strict=True)
-    )
+    var = sum(np.where(a, soft.var, 0).sum(axis=2) / n**2 for a, n in zip(sides, counts, strict=True))
     asked = sides[0].any(axis=2) & sides[1].any(axis=2)
     z = np.where(asked, (high - low) / np.sqrt(var * dispersion[:, None] + 1e-30), 0.0)
     return z.sum(axis=1) / np.sqrt(np.maximum(asked.sum(axis=1), 1))
@@ -116,9 +99,7 @@ def _ask(
     position, size = _positions(soft.y, both)
     own = hard.var * dispersion[:, None, None]
     error = np.sqrt(soft.var * soft_dispersion[:, None, None]) / size
-    first = _left_out(
-        hard.y, np.where(both, 1 / own, 0.0), (position, error), both, np.zeros_like(both)
-    )
+    first = _left_out(hard.y, np.where(both, 1 / own, 0.0), (position, error), both, np.zeros_like(both))
     carried = 0.25 * (first.around[..., -1] - first.around[..., 0]) ** 2 / OFFSETS[-1] ** 2
     weight = np.where(both, 1 / (own + carried), 0.0)
     left = _left_out(hard.y, weight, (position, error), both, jump)
@@ -150,9 +131,7 @@ class _LeftOut:
     """… what it was without it."""
 
 
-def _left_out(
-    hard: Floats, weight: Floats, at: tuple[Floats, Floats], both: Bools, jump: Bools
-) -> _LeftOut:
+def _left_out(hard: Floats, weight: Floats, at: tuple[Floats, Floats], both: Bools, jump: Bools) -> _LeftOut:
     """Jump points are predicted by the link fitted without them, the others by the link fitted to all.
 
     What a left-out point adds is its squared distance from the nearest prediction that the others admit: the profile
@@ -203,13 +182,9 @@ def _rank(a: Floats, b: Floats, ok: Bools) -> Floats:
     size = np.sqrt((da**2).sum(axis=2) * (db**2).sum(axis=2))
     rho = (da * db).sum(axis=2) / np.where(size > 0, size, 1)
     use = (ok.sum(axis=2) >= 3) & (size > 0)
-    return np.where(
-        use.any(axis=1), np.where(use, rho, 0).sum(axis=1) / np.maximum(use.sum(axis=1), 1), np.nan
-    )
+    return np.where(use.any(axis=1), np.where(use, rho, 0).sum(axis=1) / np.maximum(use.sum(axis=1), 1), np.nan)
 
 
 def _ranks(a: Floats, ok: Bools) -> Floats:
     filled = np.where(ok, a, np.inf)
-    return np.asarray(
-        np.argsort(np.argsort(filled, axis=2, kind="stable"), axis=2, kind="stable"), dtype=float
-    )
+    return np.asarray(np.argsort(np.argsort(filled, axis=2, kind="stable"), axis=2, kind="stable"), dtype=float)

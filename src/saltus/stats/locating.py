@@ -160,15 +160,22 @@ def look_of(m: Measures, i: int, analysis: Analysis) -> Look:
     wide = shape.width_low[i] >= m.limits.broad[i] and shape.step[i] < analysis.step_share
     twin_told = not m.has_soft[i] or int(m.soft.shape.code[i]) != UNKNOWN
     return Look(
-        origin=float(m.prepared.origin[i]), span=float(m.prepared.span[i]),
+        origin=float(m.prepared.origin[i]),
+        span=float(m.prepared.span[i]),
         rises=bool(m.hard.trend.rise_p[i] < RISE_P),
         twin_rises=bool(m.has_soft[i] and m.soft.trend.rise_p[i] < RISE_P),
-        turns=code in (FALLING, NON_MONOTONE), onset=float(shape.onset[i]),
-        low=float(np.clip(shape.onset_low[i], 0, 1)), high=float(np.clip(shape.onset_high[i], 0, 1)),
-        start=float(g.start[node]), end=float(g.end[node]), decided=bool((jump or wide) and twin_told),
-        form=int(g.form[node]), m=float(g.m[node]), w=float(g.w[node]),
+        turns=code in (FALLING, NON_MONOTONE),
+        onset=float(shape.onset[i]),
+        low=float(np.clip(shape.onset_low[i], 0, 1)),
+        high=float(np.clip(shape.onset_high[i], 0, 1)),
+        start=float(g.start[node]),
+        end=float(g.end[node]),
+        decided=bool((jump or wide) and twin_told),
+        form=int(g.form[node]),
+        m=float(g.m[node]),
+        w=float(g.w[node]),
         noise=float(np.sqrt(var * shape.dispersion[i] / max((series.count[i] > 0).sum(), 1)) / size),
-    )  # fmt: skip
+    )
 
 
 def _zone(look: Look, narrow: bool) -> tuple[float, float]:
@@ -194,9 +201,7 @@ def _sides(u: Floats, asked: Bools, look: Look, count: int) -> tuple[int, ...]:
     return tuple(found[:count])
 
 
-def _fill(
-    u: Floats, asked: Bools, free: np.ndarray, zone: tuple[float, float], count: int
-) -> tuple[int, ...]:
+def _fill(u: Floats, asked: Bools, free: np.ndarray, zone: tuple[float, float], count: int) -> tuple[int, ...]:
     """`count` of the free checkpoints, each the farthest from all asked ones; those in the zone first."""
     known = list(u[asked & np.isfinite(u)])
     left = list(free)
@@ -224,10 +229,7 @@ def _even(x: Floats, where: np.ndarray, count: int) -> list[int]:
     full[where] = u
     taken = np.zeros(len(x), dtype=bool)
     taken[list(chosen)] = True
-    return sorted(
-        chosen
-        | set(_fill(full, taken, np.array(spare, dtype=int), (0.0, 1.0), count - len(chosen)))
-    )
+    return sorted(chosen | set(_fill(full, taken, np.array(spare, dtype=int), (0.0, 1.0), count - len(chosen))))
 
 
 def foretold(u: Floats, asked: Bools, look: Look) -> float:

@@ -83,13 +83,7 @@ class Measures:
         return len(self.has_soft)
 
 
-def measure(
-    curves: CurveBatch,
-    prepared: Prepared,
-    analysis: Analysis,
-    *,
-    known: Known | None = None,
-) -> Measures:
+def measure(curves: CurveBatch, prepared: Prepared, analysis: Analysis, *, known: Known | None = None) -> Measures:
     """Measure all curves. `known` is what resamples take over from the data instead of finding it again."""
     limit = limits(prepared.span, curves.log_axis, analysis)
     both = (prepared.hard, prepared.soft)
@@ -115,16 +109,20 @@ def measure(
     else:
         linked = known.link
     return Measures(
-        prepared=prepared, limits=limit, hard=hard, soft=soft, floor=floor, presence=found,
+        prepared=prepared,
+        limits=limit,
+        hard=hard,
+        soft=soft,
+        floor=floor,
+        presence=found,
         has_soft=curves.has_soft & (prepared.soft.count.max(axis=1) > 0),
         seeds=seeds(prepared.hard, floor.value, hard.shape.dispersion, analysis.present_margin),
-        link=linked, apart=known.apart if known else apart(curves, analysis),
-    )  # fmt: skip
+        link=linked,
+        apart=known.apart if known else apart(curves, analysis),
+    )
 
 
-def _channel(
-    series: Series, fitted: Fit, limit: Limits, analysis: Analysis, least: Floats
-) -> ChannelMeasures:
+def _channel(series: Series, fitted: Fit, limit: Limits, analysis: Analysis, least: Floats) -> ChannelMeasures:
     trended = trend(series)
     noise = dispersion_of(series, fitted)
     cell = cells_of(series, fitted, noise[0])
@@ -134,9 +132,8 @@ def _channel(
     none = np.empty((len(series.y), 0))
     forms = compare(series, fitted) if fitted.form_node.shape[1] else Forms(none, none)
     return ChannelMeasures(
-        series=series, fit=fitted, trend=trended, shape=pooled, seed_shape=alone,
-        surprise=foreseen, forms=forms,
-    )  # fmt: skip
+        series=series, fit=fitted, trend=trended, shape=pooled, seed_shape=alone, surprise=foreseen, forms=forms
+    )
 
 
 def _with_untrained(channel: Channel, curves: CurveBatch) -> Channel:
@@ -148,7 +145,5 @@ def _with_untrained(channel: Channel, curves: CurveBatch) -> Channel:
     n = np.where(untrained & (channel.n > 0), channel.n, 0).sum(axis=(1, 2))
     error: Floats = np.where(n > 0, np.sqrt(np.maximum(mean * (1 - mean), 0) / np.maximum(n, 1)), 0)
     return replace(
-        channel,
-        floor=np.where(use, mean, channel.floor),
-        floor_stderr=np.where(use, error, channel.floor_stderr),
+        channel, floor=np.where(use, mean, channel.floor), floor_stderr=np.where(use, error, channel.floor_stderr)
     )

@@ -113,8 +113,14 @@ def cells(u: Floats, y: Floats, ok: Bools, w: Floats, tolerance: Floats, drift: 
     return Cells(
         low=np.where(none, 0, np.maximum(u[rows, leave] - u[rows, left], 0)),
         high=np.where(none, np.inf, u[rows, arrive] - u[rows, start] - spared),
-        bracket_low=u[rows, half], bracket_high=u[rows, np.minimum(half + 1, last)],
-        whole_low=_crossing(of_whole + blur, u, ok), whole_high=_crossing(of_whole - blur, u, ok),
-        before=start + 1, after=np.maximum(count - arrive, 0), start=start, arrive=arrive,
-        step=np.where(whole > 0, step, 0.0), rise=np.where(none, 0.0, rise),
-    )  # fmt: skip
+        bracket_low=u[rows, half],
+        bracket_high=u[rows, np.minimum(half + 1, last)],
+        whole_low=_crossing(of_whole + blur, u, ok),
+        whole_high=_crossing(of_whole - blur, u, ok),
+        before=start + 1,
+        after=np.maximum(count - arrive, 0),
+        start=start,
+        arrive=arrive,
+        step=np.where(whole > 0, step, 0.0),
+        rise=np.where(none, 0.0, rise),
+    )

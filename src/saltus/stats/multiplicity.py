@@ -20,7 +20,5 @@ def q_values(p: Floats, families: Sequence[str], *, dependent: bool = False) -> 
     for name in sorted(set(families)):
         here = np.flatnonzero((names == name) & np.isfinite(p))
         if len(here):
-            q[here] = false_discovery_control(
-                np.clip(p[here], 0, 1), method="by" if dependent else "bh"
-            )
+            q[here] = false_discovery_control(np.clip(p[here], 0, 1), method="by" if dependent else "bh")
     return q

@@ -37,19 +37,12 @@ def pass_at_k(samples: ArrayLike, passed: ArrayLike, k: int) -> Floats:
     total, right = (np.asarray(a, dtype=float) for a in np.broadcast_arrays(samples, passed))
     wrong = total - right
     with np.errstate(invalid="ignore"):
-        log_none = (
-            gammaln(wrong + 1)
-            - gammaln(wrong - k + 1)
-            + gammaln(total - k + 1)
-            - gammaln(total + 1)
-        )
+        log_none = gammaln(wrong + 1) - gammaln(wrong - k + 1) + gammaln(total - k + 1) - gammaln(total + 1)
         value = np.where(wrong < k, 1.0, -np.expm1(np.minimum(log_none, 0.0)))
     return np.where(total < k, np.nan, value)
 
 
-def exact_interval(
-    samples: ArrayLike, passed: ArrayLike, alpha: float = 0.05
-) -> tuple[Floats, Floats]:
+def exact_interval(samples: ArrayLike, passed: ArrayLike, alpha: float = 0.05) -> tuple[Floats, Floats]:
     """Clopper–Pearson bounds of the pass rate; (0, 3/K) where none of K passed: one-sided 95 %, 1 − alpha^(1/K)."""
     k, r = (np.asarray(a, dtype=float) for a in np.broadcast_arrays(samples, passed))
     low = np.where(r > 0, betaincinv(np.maximum(r, 1e-9), k - r + 1, alpha / 2), 0.0)
@@ -83,9 +76,7 @@ def pass_until(hits: ArrayLike, passes: int = 2, alpha: float = 0.05) -> Until |
     low = float(betaincinv(passes, samples - passes + 1, alpha / 2))
     high = float(betaincinv(passes, max(samples - passes, 1e-9), 1 - alpha / 2))
     unbiased = (passes - 1) / (samples - 1) if passes > 1 else None
-    return Until(
-        passes, samples, passes / samples, unbiased, low, 1.0 if samples == passes else high
-    )
+    return Until(passes, samples, passes / samples, unbiased, low, 1.0 if samples == passes else high)
 
 
 @dataclass(frozen=True)
@@ -136,9 +127,11 @@ def bend(x: ArrayLike, passed: ArrayLike, samples: ArrayLike, alpha: float = 0.0
     law = "accelerated" if low > 0 else "sub-scaling" if high < 0 else "undecided"
     if max(abs(low), abs(high)) <= STRAIGHT:
         law = "standard"
-    said = "" if law != "undecided" else (
-        f"the bend lies between {low:.2g} and {high:.2g}: more instances, samples or scales would tell"
-    )  # fmt: skip
+    said = (
+        ""
+        if law != "undecided"
+        else (f"the bend lies between {low:.2g} and {high:.2g}: more instances, samples or scales would tell")
+    )
     averaged = (theta[:, :1] + theta[:, 1:] * u + curve[1] * (u**2 - 1)).mean(axis=0)
     slope = float(-2 * theta[:, 1].mean() / np.ptp(at))
     return Bend(law, value, low, high, slope, p, len(r), averaged, said)
@@ -184,9 +177,7 @@ def _scoring_step(
     a[:, 0, 1] = a[:, 1, 0] = (weight * u).sum(axis=1)
     a[:, 1, 1] = (weight * u**2).sum(axis=1) + prior
     b = np.stack([(weight * q).sum(axis=1), (weight * q * u).sum(axis=1)], axis=1)
-    g = np.stack(
-        [score.sum(axis=1), (score * u).sum(axis=1) - prior * (theta[:, 1] - shared[0])], axis=1
-    )
+    g = np.stack([score.sum(axis=1), (score * u).sum(axis=1) - prior * (theta[:, 1] - shared[0])], axis=1)
     solved_b, solved_g = (np.linalg.solve(a, v[..., None])[..., 0] for v in (b, g))
     information = (weight * q**2).sum() - (b * solved_b).sum()
     step = ((score * q).sum() - (b * solved_g).sum()) / max(information, 1e-9)

@@ -94,9 +94,7 @@ def _earliest(series: Series, dispersion: Floats) -> tuple[Floats, Floats, Bools
     return mean, np.sqrt(np.maximum(dispersion, 1) / total), flat, points >= 2
 
 
-def presence(
-    channel: Channel, series: Series, floor: Floors, dispersion: Floats, margin: float
-) -> Presence:
+def presence(channel: Channel, series: Series, floor: Floors, dispersion: Floats, margin: float) -> Presence:
     """Test every curve against its floor, or the nearest of those that are allowed for.
 
     margin: an effect as small as this counts as none, so a score that stays so close to the worst one is at any floor.
@@ -128,36 +126,34 @@ def presence(
     point = _over_seeds(series.y, series.ok)
     off, lone = _off_points(point, series, f[:, 0], wide / seeds, floor.stderr, falls)
     end, error = (level - near)[rows, last], np.sqrt(spread[rows, last])
-    n_last = np.where(
-        channel.binomial, per_point[rows, np.minimum(last, per_point.shape[1] - 1)], np.nan
-    )
+    n_last = np.where(channel.binomial, per_point[rows, np.minimum(last, per_point.shape[1] - 1)], np.nan)
     zero = (np.where(series.ok, np.abs(series.y), 0).max(axis=(1, 2)) == 0) & channel.binomial
     worst = np.where(there, level, -np.inf).max(axis=1) <= channel.bottom + margin
     able = known & ((floor.slack == 0) | worst)
     return Presence(
-        p=np.where(known, p, 1.0), effect=np.where(known, distance[rows, top], np.nan),
-        low=end - 1.96 * error, high=end + 1.96 * error, last=np.where(known, end, np.nan),
+        p=np.where(known, p, 1.0),
+        effect=np.where(known, distance[rows, top], np.nan),
+        low=end - 1.96 * error,
+        high=end + 1.96 * error,
+        last=np.where(known, end, np.nan),
         mde=np.where(able, _mde(f[:, 0], n_last / wide, spread[rows, last]), np.inf),
         zero_bound=np.where(zero & (n_last > 0), 3.0 / np.maximum(n_last, 1), np.nan),
-        off=off, lone=lone & known,
-    )  # fmt: skip
+        off=off,
+        lone=lone & known,
+    )
 
 
 def _over_seeds(a: Floats, ok: Bools) -> Floats:
     return np.asarray(np.where(ok, a, 0).sum(axis=1) / np.maximum(ok.sum(axis=1), 1))
 
 
-def _two_sided(
-    level: Floats, n: Floats, f: Floats, f_error: Floats, spread: Floats, binomial: Bools
-) -> Floats:
+def _two_sided(level: Floats, n: Floats, f: Floats, f_error: Floats, spread: Floats, binomial: Bools) -> Floats:
     """p-value of each level: exact where binomial with an exact floor, else normal."""
     k, q = np.clip(level, 0, 1) * n, np.clip(f, 0, 1)
     exact = binomial & (n > 0) & (f_error == 0)
     with np.errstate(all="ignore"):
         above = np.where(k > 0, betainc(np.maximum(k, 1e-9), np.maximum(n - k + 1, 1e-9), q), 1.0)
-        below = np.where(
-            k < n, 1 - betainc(np.maximum(k + 1, 1e-9), np.maximum(n - k, 1e-9), q), 1.0
-        )
+        below = np.where(k < n, 1 - betainc(np.maximum(k + 1, 1e-9), np.maximum(n - k, 1e-9), q), 1.0)
         z = np.abs(level - f) / np.sqrt(spread)
     two = np.minimum(1.0, 2 * np.minimum(np.nan_to_num(above, nan=1), np.nan_to_num(below, nan=1)))
     return np.where(exact, two, 2 * ndtr(-np.nan_to_num(z)))

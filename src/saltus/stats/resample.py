@@ -35,9 +35,13 @@ Word = Callable[[int, tuple[int, ...]], Verdict]
 
 
 def verdict_weights(
-    curves: CurveBatch, m: Measures, gates: tuple[Floats, Bools], word: Word, analysis: Analysis,
+    curves: CurveBatch,
+    m: Measures,
+    gates: tuple[Floats, Bools],
+    word: Word,
+    analysis: Analysis,
     rng: np.random.Generator,
-) -> list[Mapping[str, float]]:  # fmt: skip
+) -> list[Mapping[str, float]]:
     """Share of resamples that gave each word. gates: the family's threshold of presence, and whose jump counts."""
     counts: list[Counter[str]] = [Counter() for _ in range(len(m))]
     active, left = np.arange(len(m)), analysis.resamples
@@ -58,9 +62,14 @@ def verdict_weights(
 
 
 def _words(
-    curves: CurveBatch, m: Measures, gates: tuple[Floats, Bools], rows: np.ndarray, noise: Floats,
-    word: Word, analysis: Analysis,
-) -> list[list[Verdict]]:  # fmt: skip
+    curves: CurveBatch,
+    m: Measures,
+    gates: tuple[Floats, Bools],
+    rows: np.ndarray,
+    noise: Floats,
+    word: Word,
+    analysis: Analysis,
+) -> list[list[Verdict]]:
     """The words of all draws of some curves; noise (2, B, S, P)."""
     draws = noise.shape[1]
     spread = np.repeat(rows, draws)
@@ -72,9 +81,7 @@ def _words(
         s = pick(c.series, rows)
         fits.append(fit_draws(_of_rows(c, rows), y, s.weight, s.u, limit))
         drawn.append(replace(pick(c.series, spread), y=y.reshape(-1, *y.shape[2:])))
-    prepared = Prepared(
-        origin=m.prepared.origin[spread], span=m.prepared.span[spread], hard=drawn[0], soft=drawn[1]
-    )
+    prepared = Prepared(origin=m.prepared.origin[spread], span=m.prepared.span[spread], hard=drawn[0], soft=drawn[1])
     floor = Floors(*(getattr(m.floor, f.name)[spread] for f in fields(Floors)))
     linked = Link(*(getattr(m.link, f.name)[spread] for f in fields(Link)))
     agreed = Apart(*(getattr(m.apart, f.name)[spread] for f in fields(Apart)))
@@ -84,9 +91,7 @@ def _words(
     codes = fact_arrays(again, present, gates[1][spread], analysis).rows()
     kinds, which = np.unique(codes, axis=0, return_inverse=True)
     tuples = [tuple(k) for k in kinds.tolist()]
-    found = [
-        word(i, tuples[k]) for i, k in zip(spread.tolist(), which.ravel().tolist(), strict=True)
-    ]
+    found = [word(i, tuples[k]) for i, k in zip(spread.tolist(), which.ravel().tolist(), strict=True)]
     return [found[k * draws : (k + 1) * draws] for k in range(len(rows))]
 
 
@@ -120,10 +125,14 @@ def take(curves: CurveBatch, rows: np.ndarray) -> CurveBatch:
     return replace(
         curves,
         keys=tuple(curves.keys[i] for i in rows),
-        x=curves.x[rows], raw_x=curves.raw_x[rows], seen=curves.seen[rows],
-        log_axis=curves.log_axis[rows], hard=channel(curves.hard), soft=channel(curves.soft),
+        x=curves.x[rows],
+        raw_x=curves.raw_x[rows],
+        seen=curves.seen[rows],
+        log_axis=curves.log_axis[rows],
+        hard=channel(curves.hard),
+        soft=channel(curves.soft),
         has_soft=curves.has_soft[rows],
         other_axes={k: v[rows] for k, v in curves.other_axes.items()},
         suspects=tuple(curves.suspects[i] for i in rows) if curves.suspects else (),
         point_names=tuple(curves.point_names[i] for i in rows) if curves.point_names else (),
-    )  # fmt: skip
+    )

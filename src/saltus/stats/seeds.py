@@ -62,9 +62,15 @@ def seeds(series: Series, floor: Floats, dispersion: Floats, margin: float) -> S
     two = leapt.any(axis=1) & stayed.any(axis=1) & (gap > GAP_ERRORS)
     two &= (leapt | stayed).sum(axis=1) == count
     return Seeds(
-        count=count, leapt=leapt.sum(axis=1), leapt_seed=leapt, two=two, final=final, error=np.sqrt(error),
-        between=_between(final, error, there), gap=gap,
-    )  # fmt: skip
+        count=count,
+        leapt=leapt.sum(axis=1),
+        leapt_seed=leapt,
+        two=two,
+        final=final,
+        error=np.sqrt(error),
+        between=_between(final, error, there),
+        gap=gap,
+    )
 
 
 def _between(final: Floats, error: Floats, there: Bools) -> Floats:

@@ -71,10 +71,7 @@ def pick(series: Series, rows: np.ndarray) -> Series:
 def canonical(curves: CurveBatch) -> tuple[CurveBatch, list[int]]:
     """Seeds by label, points by x, exact repeats unseen; and how many seeds per curve were repeats of another."""
     order_s = np.array(
-        [
-            _padded(sorted(range(len(k.seeds)), key=lambda i: k.seeds[i]), curves.shape[1])
-            for k in curves.keys
-        ]
+        [_padded(sorted(range(len(k.seeds)), key=lambda i: k.seeds[i]), curves.shape[1]) for k in curves.keys]
     ).reshape(len(curves), curves.shape[1])
     out = _take(curves, order_s[:, :, None], axis=1)
     keys = tuple(replace(k, seeds=tuple(sorted(k.seeds))) for k in curves.keys)
@@ -144,12 +141,7 @@ def prepare(curves: CurveBatch) -> Prepared:
     good = high > low
     origin, span = np.where(good, low, 0.0), np.where(good, high - low, 1.0)
     u = np.round((curves.x - origin[:, None, None]) / span[:, None, None], 9)
-    return Prepared(
-        origin=origin,
-        span=span,
-        hard=_series(curves.hard, u, used),
-        soft=_series(curves.soft, u, used),
-    )
+    return Prepared(origin=origin, span=span, hard=_series(curves.hard, u, used), soft=_series(curves.soft, u, used))
 
 
 def _series(channel: Channel, u: Floats, used: Bools) -> Series:
@@ -165,9 +157,15 @@ def _series(channel: Channel, u: Floats, used: Bools) -> Series:
     var, known = _variance(channel, y, n, move(channel.stderr, np.nan), front)
     step = None if channel.step_stderr is None else move(channel.step_stderr, np.nan)
     whole = Series(
-        u=move(u, 0.0), y=y, var=np.where(front, var, 1.0), n=n, ok=front, known=known,
-        source=order, paired=_paired(step, var, front & known[:, None, None]),
-    )  # fmt: skip
+        u=move(u, 0.0),
+        y=y,
+        var=np.where(front, var, 1.0),
+        n=n,
+        ok=front,
+        known=known,
+        source=order,
+        paired=_paired(step, var, front & known[:, None, None]),
+    )
     return merged(whole) if y.shape[2] > PLACES else whole
 
 
@@ -184,9 +182,7 @@ def merged(series: Series) -> Series:
     for k in range(PLACES):
         here = series.ok & (place == k)
         count[..., k] = m = here.sum(axis=2)
-        source[..., k] = np.take_along_axis(series.source, here.argmax(axis=2)[..., None], axis=2)[
-            ..., 0
-        ]
+        source[..., k] = np.take_along_axis(series.source, here.argmax(axis=2)[..., None], axis=2)[..., 0]
         for name, values in out.items():
             total = np.where(here, getattr(series, name), 0.0).sum(axis=2)
             values[..., k] = total / np.maximum(m, 1)
@@ -196,14 +192,18 @@ def merged(series: Series) -> Series:
     front = np.take_along_axis(ok, order, axis=2)
     moved = {k: np.take_along_axis(np.where(ok, v, 0), order, axis=2) for k, v in out.items()}
     return Series(
-        u=moved["u"], y=moved["y"], n=moved["n"], var=np.where(front, moved["var"], 1.0), ok=front,
-        known=series.known, source=np.take_along_axis(source, order, axis=2), paired=series.paired,
-    )  # fmt: skip
+        u=moved["u"],
+        y=moved["y"],
+        n=moved["n"],
+        var=np.where(front, moved["var"], 1.0),
+        ok=front,
+        known=series.known,
+        source=np.take_along_axis(source, order, axis=2),
+        paired=series.paired,
+    )
 
 
-def _variance(
-    channel: Channel, y: Floats, n: Floats, stderr: Floats, ok: Bools
-) -> tuple[Floats, Bools]:
+def _variance(channel: Channel, y: Floats, n: Floats, stderr: Floats, ok: Bools) -> tuple[Floats, Bools]:
     """Binomial where n is known, else stated errors, else the scatter around neighbours."""
     binomial = channel.binomial[:, None, None] & (n > 0)
     level = smooth3(y, ok)

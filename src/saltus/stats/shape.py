@@ -70,10 +70,7 @@ class Shape:
 def limits(span: Floats, log_axis: Bools, analysis: Analysis) -> Limits:
     """A jump is at most `jump_width` decades and at most `jump_range` of the range; off log axes only the latter."""
     share = np.where(log_axis, analysis.jump_width / span, np.inf)
-    return Limits(
-        narrow=np.minimum(share, analysis.jump_range),
-        broad=np.full(len(span), analysis.gradual_range),
-    )
+    return Limits(narrow=np.minimum(share, analysis.jump_range), broad=np.full(len(span), analysis.gradual_range))
 
 
 def split(series: Series) -> Series:
@@ -84,10 +81,15 @@ def split(series: Series) -> Series:
         return a.reshape(c * s, 1, p)
 
     return Series(
-        u=move(series.u), y=move(series.y), var=move(series.var), n=move(series.n),
-        ok=move(series.ok), known=np.repeat(series.known, s), source=move(series.source),
+        u=move(series.u),
+        y=move(series.y),
+        var=move(series.var),
+        n=move(series.n),
+        ok=move(series.ok),
+        known=np.repeat(series.known, s),
+        source=move(series.source),
         paired=np.repeat(series.paired, s),
-    )  # fmt: skip
+    )
 
 
 def fit_series(series: Series, limit: Limits, analysis: Analysis) -> Fit:
@@ -105,16 +107,21 @@ def dispersion_of(series: Series, fitted: Fit) -> tuple[Floats, Floats]:
     rss = np.where(used, fitted.rss.reshape(c, s), 0).sum(axis=1)
     freedom = np.where(used, series.count - 5, 0).sum(axis=1).astype(float)
     prior = 2.0
-    value = np.maximum(
-        (prior * series.paired + rss) / (prior + freedom), np.where(series.known, 0.1, 0.02)
-    )
+    value = np.maximum((prior * series.paired + rss) / (prior + freedom), np.where(series.known, 0.1, 0.02))
     return value, prior + freedom
 
 
 def shape(
-    series: Series, fitted: Fit, trend: Trend, limit: Limits, noise: tuple[Floats, Floats], *,
-    analysis: Analysis, cell: Cells, least: Floats,
-) -> Shape:  # fmt: skip
+    series: Series,
+    fitted: Fit,
+    trend: Trend,
+    limit: Limits,
+    noise: tuple[Floats, Floats],
+    *,
+    analysis: Analysis,
+    cell: Cells,
+    least: Floats,
+) -> Shape:
     """Judge every curve from the profiles of its seeds; onsets may differ between seeds, the width may not.
 
     cell: of every seed, rows C·S. least: a fall must exceed this to count, in the channel's unit.
@@ -127,31 +134,36 @@ def shape(
     cell_low = -_quartile(-cell.low.reshape(c, s), live)
     cell_high = _quartile(cell.high.reshape(c, s), live)
     width_low, width_high = np.minimum(low, cell_low), np.maximum(high, cell_high)
-    before, after, step = (
-        _middle(a.reshape(c, s).astype(float), live) for a in (cell.before, cell.after, cell.step)
-    )
+    before, after, step = (_middle(a.reshape(c, s).astype(float), live) for a in (cell.before, cell.after, cell.step))
     jump = (width_high <= limit.narrow + 1e-9) & (before >= analysis.points_before)
     jump &= after >= analysis.points_after
     gradual = (width_low >= limit.broad - 1e-9) & (step < analysis.step_share)
     code = np.select([jump, gradual], [JUMP, GRADUAL], UNKNOWN)
     code = np.where(trend.rise_p < RISE_P, code, FLAT)
     big = (trend.fall_p < FALL_P) & (trend.fall >= analysis.irregular_share * trend.spread)
-    code = np.where(
-        big & (trend.fall > least), np.where(trend.falls_overall, FALLING, NON_MONOTONE), code
-    )
+    code = np.where(big & (trend.fall > least), np.where(trend.falls_overall, FALLING, NON_MONOTONE), code)
     code = np.where(series.count.max(axis=1) < 3, UNKNOWN, code)
     onset, onset_low, onset_high = _onset(fitted, cell, live, threshold, code == JUMP)
     return Shape(
-        code=code, width=best, width_low=width_low, width_high=width_high,
-        onset=onset, onset_low=onset_low, onset_high=onset_high,
-        admissible=high, admissible_node=node, dispersion=dispersion, freedom=freedom,
-        before=before, after=after, step=step, cell=cell,
-    )  # fmt: skip
+        code=code,
+        width=best,
+        width_low=width_low,
+        width_high=width_high,
+        onset=onset,
+        onset_low=onset_low,
+        onset_high=onset_high,
+        admissible=high,
+        admissible_node=node,
+        dispersion=dispersion,
+        freedom=freedom,
+        before=before,
+        after=after,
+        step=step,
+        cell=cell,
+    )
 
 
-def seed_shapes(
-    series: Series, fitted: Fit, limit: Limits, pooled: Shape, analysis: Analysis
-) -> Shape:
+def seed_shapes(series: Series, fitted: Fit, limit: Limits, pooled: Shape, analysis: Analysis) -> Shape:
     """Every seed by itself, rows C·S, with the noise of its curve. Whether it rose at all is not asked here."""
     s = series.y.shape[1]
     if s == 1:
@@ -161,9 +173,7 @@ def seed_shapes(
     sure = Trend.of(rows, rise_p=0.0, fall_p=1.0)
     own = Limits(narrow=np.repeat(limit.narrow, s), broad=np.repeat(limit.broad, s))
     noise = (np.repeat(pooled.dispersion, s), np.repeat(pooled.freedom, s))
-    return shape(
-        one, fitted, sure, own, noise, analysis=analysis, cell=pooled.cell, least=np.zeros(rows)
-    )
+    return shape(one, fitted, sure, own, noise, analysis=analysis, cell=pooled.cell, least=np.zeros(rows))
 
 
 def _most(a: Floats) -> Floats:
@@ -198,9 +208,7 @@ def cells_of(series: Series, fitted: Fit, dispersion: Floats) -> Cells:
     return cells(one.u[:, 0], one.y[:, 0], one.ok[:, 0], one.weight[:, 0], tolerance, own)
 
 
-def _profile(
-    fitted: Fit, live: Bools, threshold: Floats
-) -> tuple[Floats, Floats, Floats, np.ndarray]:
+def _profile(fitted: Fit, live: Bools, threshold: Floats) -> tuple[Floats, Floats, Floats, np.ndarray]:
     """Lowest, highest and best width that the pooled profile admits, and the nodes of the widest."""
     c, s = live.shape
     bins = fitted.by_width.shape[1]
@@ -217,9 +225,7 @@ def _profile(
     return np.where(first == 0, 0.0, low), high, width[rss.argmin(axis=1)], node
 
 
-def _between(
-    width: Floats, delta: Floats, threshold: Floats, inside: np.ndarray, outside: np.ndarray
-) -> Floats:
+def _between(width: Floats, delta: Floats, threshold: Floats, inside: np.ndarray, outside: np.ndarray) -> Floats:
     """Where the profile crosses its threshold between an admitted bin and its rejected neighbour."""
     rows = np.arange(len(delta))
     a, b = delta[rows, inside], delta[rows, outside]
@@ -228,9 +234,7 @@ def _between(
     return width[inside] + share * (width[outside] - width[inside])
 
 
-def _onset(
-    fitted: Fit, cell: Cells, live: Bools, threshold: Floats, jump: Bools
-) -> tuple[Floats, Floats, Floats]:
+def _onset(fitted: Fit, cell: Cells, live: Bools, threshold: Floats, jump: Bools) -> tuple[Floats, Floats, Floats]:
     """Half-way point over seeds; interval = profile over midpoints joined with the bracketing points.
 
     Where there is no jump, those of the whole rise: what the drift takes may be part of one gradual rise.

@@ -79,9 +79,7 @@ def tables(u: Floats, level: int, *, late: bool = True) -> Tables:
     if not late:
         return Tables(rise, None, None, None)
     place = grid.place(u)
-    return Tables(
-        rise, _late_table()[place], _both_table(level)[place], hinge_of(grid.nodes(level))
-    )
+    return Tables(rise, _late_table()[place], _both_table(level)[place], hinge_of(grid.nodes(level)))
 
 
 def tables_at(u: Floats, chosen: np.ndarray) -> Tables:
@@ -179,9 +177,7 @@ def solve(basis: Tables, u: Floats, w: Floats, y: Floats, share: Shares) -> Solv
         hy = (wy @ basis.late).reshape(n, b, s, -1) * inverse
         scaled, norm = sh[:, None] * per * inverse, np.sqrt(hh)[:, None]
         if basis.of is not None:
-            scaled, norm, inverse, hy = (
-                np.take(a, basis.of, axis=3) for a in (scaled, norm, inverse, hy)
-            )
+            scaled, norm, inverse, hy = (np.take(a, basis.of, axis=3) for a in (scaled, norm, inverse, hy))
         sfh = (w32 @ basis.both)[:, None] * inverse - sf * scaled
         late, slope, valid = nodes.beside(hy, sfh)
         valid &= nodes.carries(slope, hy, sfh, norm, share.rise)
@@ -219,9 +215,7 @@ class _Nodes:
         return gain, slope, valid
 
     @staticmethod
-    def carries(
-        slope: np.ndarray, ry: np.ndarray, fr: np.ndarray, size: np.ndarray, share: float
-    ) -> np.ndarray:
+    def carries(slope: np.ndarray, ry: np.ndarray, fr: np.ndarray, size: np.ndarray, share: float) -> np.ndarray:
         """Whether the node carries `share` of the whole; size: length of the drift that rises by 1 over the range."""
         enough = np.float32((1 - share) / max(share, 1e-9))
         return slope * (enough * size + fr) >= ry

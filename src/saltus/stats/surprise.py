@@ -62,11 +62,15 @@ def surprise(series: Series, cell: Cells, dispersion: Floats, freedom: Floats) -
         p_curve = np.where(witnesses > 0, stdtr(freedom, -pooled), np.nan)
     margin = 1.96 * error
     return Surprise(
-        p=p_curve, p_seed=p_seed, observed=_mean(seen, asked), predicted=_mean(forecast, asked),
-        low=_mean(forecast - margin, asked), high=_mean(forecast + margin, asked),
+        p=p_curve,
+        p_seed=p_seed,
+        observed=_mean(seen, asked),
+        predicted=_mean(forecast, asked),
+        low=_mean(forecast - margin, asked),
+        high=_mean(forecast + margin, asked),
         line=np.stack([_mean(level, asked), _mean(slope, asked), _mean(_last(series.u, before), asked)], axis=1),
         points=np.where(asked, before.sum(axis=2), 0).max(axis=1, initial=0),
-    )  # fmt: skip
+    )
 
 
 def _line(u: Floats, y: Floats, w: Floats) -> tuple[Floats, Floats, tuple[Floats, Floats, Floats]]:
@@ -82,9 +86,7 @@ def _line(u: Floats, y: Floats, w: Floats) -> tuple[Floats, Floats, tuple[Floats
 
 
 def _mean(a: Floats, ok: Bools) -> Floats:
-    return np.where(
-        ok.any(axis=1), np.where(ok, a, 0).sum(axis=1) / np.maximum(ok.sum(axis=1), 1), np.nan
-    )
+    return np.where(ok.any(axis=1), np.where(ok, a, 0).sum(axis=1) / np.maximum(ok.sum(axis=1), 1), np.nan)
 
 
 def _last(u: Floats, ok: Bools) -> Floats:

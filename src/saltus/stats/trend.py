@@ -42,9 +42,15 @@ class Trend:
         """The same answer for all curves, where the question is not asked."""
         zero = np.zeros(count)
         return Trend(
-            rise_p=zero + rise_p, fall_p=zero + fall_p, rise=zero, fall=zero, spread=zero,
-            falls_overall=zero > 0, peak=zero.astype(int), local=zero + 1,
-        )  # fmt: skip
+            rise_p=zero + rise_p,
+            fall_p=zero + fall_p,
+            rise=zero,
+            fall=zero,
+            spread=zero,
+            falls_overall=zero > 0,
+            peak=zero.astype(int),
+            local=zero + 1,
+        )
 
 
 def windows(points: int) -> list[int]:
@@ -64,9 +70,7 @@ def trend(series: Series) -> Trend:
     # Curves that differ in any of the three have other windows and other nulls, whoever they are judged with.
     for p, s, known in {*zip(points.tolist(), seeds.tolist(), series.known.tolist(), strict=True)}:
         here = np.flatnonzero((points == p) & (seeds == s) & (series.known == known))
-        up[here], down[here] = (
-            np.stack(a, axis=1) for a in _largest(pick(series, here), dispersion[here])
-        )
+        up[here], down[here] = (np.stack(a, axis=1) for a in _largest(pick(series, here), dispersion[here]))
         if p < 3 or s < 1:
             continue
         null_up, null_down = null_table(min(p, 40), min(s, 6), known)
@@ -74,10 +78,15 @@ def trend(series: Series) -> Trend:
         fall_p[here] = tail(null_down, down[here, 0])
     level = _levels(series)
     return Trend(
-        rise_p=rise_p, fall_p=fall_p, rise=up[:, 1], fall=down[:, 1],
-        spread=level[1] - level[0], falls_overall=level[2] < -0.5 * np.maximum(down[:, 1], 0),
-        peak=down[:, 2].astype(int), local=dispersion,
-    )  # fmt: skip
+        rise_p=rise_p,
+        fall_p=fall_p,
+        rise=up[:, 1],
+        fall=down[:, 1],
+        spread=level[1] - level[0],
+        falls_overall=level[2] < -0.5 * np.maximum(down[:, 1], 0),
+        peak=down[:, 2].astype(int),
+        local=dispersion,
+    )
 
 
 def noise_scale(series: Series) -> Floats:
@@ -107,11 +116,15 @@ def null_table(points: int, seeds: int, known: bool) -> tuple[Floats, Floats]:
     rng = np.random.default_rng([points, seeds, int(known)])
     shape = (NULL_DRAWS, seeds, points)
     flat = Series(
-        u=np.broadcast_to(np.linspace(0, 1, points), shape), y=rng.standard_normal(shape),
-        var=np.ones(shape), n=np.full(shape, np.nan), ok=np.ones(shape, dtype=bool),
-        known=np.full(NULL_DRAWS, known), source=np.zeros(shape, dtype=int),
+        u=np.broadcast_to(np.linspace(0, 1, points), shape),
+        y=rng.standard_normal(shape),
+        var=np.ones(shape),
+        n=np.full(shape, np.nan),
+        ok=np.ones(shape, dtype=bool),
+        known=np.full(NULL_DRAWS, known),
+        source=np.zeros(shape, dtype=int),
         paired=np.ones(NULL_DRAWS),
-    )  # fmt: skip
+    )
     up, down = _largest(flat, noise_scale(flat))
     return np.sort(up[0]), np.sort(down[0])
 
@@ -126,12 +139,8 @@ def _largest(series: Series, dispersion: Floats) -> tuple[tuple[Floats, ...], tu
         for gap in range(h, mean.shape[2]):
             both = ok[:, :, gap:] & ok[:, :, : mean.shape[2] - gap]
             seeds = both.sum(axis=1)
-            step = np.where(both, mean[:, :, gap:] - mean[:, :, : mean.shape[2] - gap], 0).sum(
-                axis=1
-            )
-            error = np.where(both, var[:, :, gap:] + var[:, :, : mean.shape[2] - gap], 0).sum(
-                axis=1
-            )
+            step = np.where(both, mean[:, :, gap:] - mean[:, :, : mean.shape[2] - gap], 0).sum(axis=1)
+            error = np.where(both, var[:, :, gap:] + var[:, :, : mean.shape[2] - gap], 0).sum(axis=1)
             full = (seeds > 0) & (seeds >= (seeds.max(axis=1) + 1)[:, None] // 2)
             z = step / np.sqrt(np.maximum(error * dispersion[:, None], 1e-30))
             size = step / np.maximum(seeds, 1)

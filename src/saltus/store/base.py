@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -34,16 +34,6 @@ _FORMAT = {"format": "saltus-store", "version": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Something `verify` found."""
-
-    where: str
-    what: str
-    severity: Literal["damage", "stray", "torn"] = "damage"
-    """damage: stored data is not what the log says. stray, torn: leftovers of a kill; nothing is lost."""
-
-
-@dataclass(frozen=True, slots=True)
 class Known:
     """What a store holds of one model, compactly."""
 
@@ -53,8 +43,8 @@ class Known:
     """ask_ids that need nothing more: done or refused."""
 
 
-class Store:
-    """Opens a store, or names one that the first commit creates."""
+class Segments:
+    """Opens the segments of a store, or names a store that the first commit creates."""
 
     def __init__(self, path: str | Path) -> None:
         """Raises UserError where the path is something else."""
@@ -64,7 +54,7 @@ class Store:
         self._check()
 
     def __repr__(self) -> str:
-        return f"Store({self.place.url!r})"
+        return f"{type(self).__name__}({self.place.url!r})"
 
     def exists(self) -> bool:
         """Something was committed here."""
@@ -117,33 +107,6 @@ class Store:
         """item_hash, item_id and the item's JSON (`rows.item_from_json` reads it)."""
         return self._scan("items", None).unique("item_hash", keep="any")
 
-    def table(self, asked: Any, *, rescore: bool = False) -> pl.LazyFrame:
-        """The results table, one row per number, of a study or of a list of tasks. Never asks.
-
-        Columns: `results.table.COLUMNS` and those that `tables` names. rescore: leave kept scores aside.
-        """
-        from saltus.store.tables import results
-
-        return results(self, asked, rescore=rescore)
-
-    def item_table(self, asked: Any, *, rescore: bool = False) -> pl.LazyFrame:
-        """The same, one row per item and metric; missing answers and refusals as rows with their reason."""
-        from saltus.store.tables import item_rows
-
-        return item_rows(self, asked, rescore=rescore)
-
-    def verify(self) -> list[Problem]:
-        """Re-hashes every log line, file and item; empty means that all is as it was written."""
-        from saltus.store.upkeep import verify
-
-        return verify(self)
-
-    def compact(self, *, stray_after: float = 3600.0) -> int:
-        """Merges each model's segments into one and removes strays; see `upkeep.compact`."""
-        from saltus.store.upkeep import compact
-
-        return compact(self, stray_after=stray_after)
-
     def read(self, file: StoredFile, columns: Sequence[str] | None = None) -> pa.Table:
         """A stored file as an Arrow table. Raises StoreError naming a damaged or missing one."""
         try:
@@ -153,13 +116,10 @@ class Store:
                 f"a segment cannot be read: {error}",
                 where=f"{self.place.url}/{file.name}",
                 wanted=f"{file.rows} rows with hash {file.sha256}",
-                do="`saltus verify` lists all damage; restore the file from a copy, "
-                "or give the study a new store",
+                do="`saltus verify` lists all damage; restore the file from a copy, or give the study a new store",
             ) from error
 
-    def _each(
-        self, kind: str, model: str | None, columns: Sequence[str] | None
-    ) -> Iterator[pa.Table]:
+    def _each(self, kind: str, model: str | None, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         """Every live file of a kind. A row may come twice when another process merges files meanwhile."""
         read: set[str] = set()
         while True:
@@ -192,9 +152,7 @@ class Store:
 
     def _check(self) -> None:
         if self.place.local is not None and self.place.local.is_file():
-            raise UserError(
-                "this is a file", where=self.place.url, wanted="a store: a folder or a URL"
-            )
+            raise UserError("this is a file", where=self.place.url, wanted="a store: a folder or a URL")
         try:
             marker = json.loads(self.place.read("store.json"))
         except (FileNotFoundError, NotADirectoryError):

@@ -51,10 +51,7 @@ class ModelRecord:
 
     def said(self) -> dict[str, Any]:
         """The part of its line that describes the model."""
-        return {
-            "identity": self.identity, "ref": self.ref, "describe": self.describe,
-            "study_id": self.study_id,
-        }  # fmt: skip
+        return {"identity": self.identity, "ref": self.ref, "describe": self.describe, "study_id": self.study_id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +94,7 @@ class Contents:
     def files(self, kind: str, model: str | None = None) -> list[StoredFile]:
         """Live files of a kind, of one model or of all."""
         return [
-            segment.files[kind]
-            for segment in self.segments
-            if kind in segment.files and model in (None, segment.model)
+            segment.files[kind] for segment in self.segments if kind in segment.files and model in (None, segment.model)
         ]
 
 
@@ -114,22 +109,29 @@ def contents(lines: Sequence[Line]) -> Contents:
             found.segments.append(_segment(line))
         elif line.kind == "study":
             hosts[line.writer] = body["host"]
-            found.studies.append(StudyRecord(
-                body["study_id"], body["document"], body["answers_before"],
-                line.time, line.writer, body["host"],
-            ))  # fmt: skip
+            found.studies.append(
+                StudyRecord(
+                    body["study_id"], body["document"], body["answers_before"], line.time, line.writer, body["host"]
+                )
+            )
         elif line.kind == "model":
-            found.models.append(ModelRecord(
-                body["identity"], ref_from(body["ref"]), body["describe"], body["study_id"],
-                line.writer, line.time, hosts.get(line.writer, {}),
-            ))  # fmt: skip
+            found.models.append(
+                ModelRecord(
+                    body["identity"],
+                    ref_from(body["ref"]),
+                    body["describe"],
+                    body["study_id"],
+                    line.writer,
+                    line.time,
+                    hosts.get(line.writer, {}),
+                )
+            )
         elif line.kind == "learned":
             _learn(found.models, body)
         elif line.kind == "gap":
-            found.gaps.append(Gap(
-                ref_from(body["ref"]), body.get("task"), body["what"], body["why"],
-                body["study_id"], line.time,
-            ))  # fmt: skip
+            found.gaps.append(
+                Gap(ref_from(body["ref"]), body.get("task"), body["what"], body["why"], body["study_id"], line.time)
+            )
     found.segments = [s for s in found.segments if not _gone(s, found.replaced)]
     return found
 
@@ -138,9 +140,7 @@ def _learn(models: list[ModelRecord], body: Mapping[str, Any]) -> None:
     """What asking told of a model enters its record of that run; its time stays, which gaps are held against."""
     key = ref_key(ref_from(body["ref"]))
     for i, record in reversed(list(enumerate(models))):
-        if (ref_key(record.ref), record.identity, record.study_id) == (
-            key, body["identity"], body["study_id"],
-        ):  # fmt: skip
+        if (ref_key(record.ref), record.identity, record.study_id) == (key, body["identity"], body["study_id"]):
             models[i] = replace(record, describe=body["describe"])
             return
 
@@ -148,8 +148,15 @@ def _learn(models: list[ModelRecord], body: Mapping[str, Any]) -> None:
 def _segment(line: Line) -> Segment:
     body = line.body
     files = {kind: StoredFile(**file) for kind, file in body["files"].items()}
-    return Segment(body["model"], files, line.time, line.writer,
-                   int(body.get("tokens", 0)), float(body.get("seconds", 0)), int(body.get("changed", 0)))  # fmt: skip
+    return Segment(
+        body["model"],
+        files,
+        line.time,
+        line.writer,
+        int(body.get("tokens", 0)),
+        float(body.get("seconds", 0)),
+        int(body.get("changed", 0)),
+    )
 
 
 def _gone(segment: Segment, replaced: set[str]) -> bool:

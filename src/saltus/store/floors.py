@@ -19,27 +19,35 @@ MOST_ITEMS = 20_000
 """A floor is computed over at most so many items, the first ones."""
 
 FLOOR_SCHEMA: dict[str, Any] = {
-    "task": pl.String, "condition": pl.String, "metric": pl.String, "floor": pl.Float64,
-    "floor_stderr": pl.Float64, "floor_source": pl.String, "nominal_floor": pl.Float64,
-}  # fmt: skip
+    "task": pl.String,
+    "condition": pl.String,
+    "metric": pl.String,
+    "floor": pl.Float64,
+    "floor_stderr": pl.Float64,
+    "floor_source": pl.String,
+    "nominal_floor": pl.Float64,
+}
 
 
 def floors(scorer: Scorer, asks: pl.DataFrame, tasks: dict[str, Task]) -> pl.DataFrame:
     """One row per task, condition and primary metric of the done asks given."""
     rows: list[dict[str, Any]] = []
-    asked = asks.filter(pl.col("state") == "done").unique(
-        ["task", "condition", "index"], keep="any"
-    )
+    asked = asks.filter(pl.col("state") == "done").unique(["task", "condition", "index"], keep="any")
     for (name, condition), part in asked.sort("index").group_by("task", "condition"):
         task = tasks[str(name)]
         hashes = part["item_hash"].head(MOST_ITEMS).to_list()
         floor = _kept(scorer, task, hashes)
         hard, soft = task.primary
         place = {"task": name, "condition": condition, "floor_source": floor.source}
-        rows.append({
-            **place, "metric": hard, "floor": floor.value, "floor_stderr": floor.stderr,
-            "nominal_floor": floor.nominal,
-        })  # fmt: skip
+        rows.append(
+            {
+                **place,
+                "metric": hard,
+                "floor": floor.value,
+                "floor_stderr": floor.stderr,
+                "nominal_floor": floor.nominal,
+            }
+        )
         if soft is not None:
             rows.append({**place, "metric": soft, "floor": floor.soft})
     return pl.DataFrame(rows, schema=FLOOR_SCHEMA, orient="row")

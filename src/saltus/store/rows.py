@@ -24,21 +24,42 @@ State = Literal["done", "failed", "refused"]
 
 SCHEMAS: dict[Kind, pa.Schema] = {
     "items": pa.schema({"item_hash": pa.string(), "item_id": pa.string(), "item": pa.string()}),
-    "asks": pa.schema({
-        "model": pa.string(), "ask_id": pa.binary(16), "task": pa.string(), "task_version": pa.string(),
-        "condition": pa.string(), "repeat": pa.int32(), "study_seed": pa.int64(),
-        "index": pa.int64(), "item_id": pa.string(), "item_hash": pa.string(),
-        "keys": pa.list_(pa.string()), "state": pa.string(), "why": pa.string(),
-        "time": pa.float64(),
-    }),
-    "answers": pa.schema({
-        "key": pa.string(), "text": pa.string(), "token_ids": pa.list_(pa.int32()),
-        "token_logprobs": pa.list_(pa.float64()), "token_ranks": pa.list_(pa.int32()),
-        "greedy": pa.bool_(), "trace": pa.string(), "finish": pa.string(),
-        "observed": pa.string(), "error": pa.string(), "tokens_in": pa.int64(),
-        "tokens_out": pa.int64(), "seconds": pa.float64(),
-    }),
-}  # fmt: skip
+    "asks": pa.schema(
+        {
+            "model": pa.string(),
+            "ask_id": pa.binary(16),
+            "task": pa.string(),
+            "task_version": pa.string(),
+            "condition": pa.string(),
+            "repeat": pa.int32(),
+            "study_seed": pa.int64(),
+            "index": pa.int64(),
+            "item_id": pa.string(),
+            "item_hash": pa.string(),
+            "keys": pa.list_(pa.string()),
+            "state": pa.string(),
+            "why": pa.string(),
+            "time": pa.float64(),
+        }
+    ),
+    "answers": pa.schema(
+        {
+            "key": pa.string(),
+            "text": pa.string(),
+            "token_ids": pa.list_(pa.int32()),
+            "token_logprobs": pa.list_(pa.float64()),
+            "token_ranks": pa.list_(pa.int32()),
+            "greedy": pa.bool_(),
+            "trace": pa.string(),
+            "finish": pa.string(),
+            "observed": pa.string(),
+            "error": pa.string(),
+            "tokens_in": pa.int64(),
+            "tokens_out": pa.int64(),
+            "seconds": pa.float64(),
+        }
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)

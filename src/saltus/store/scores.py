@@ -22,7 +22,7 @@ from saltus.hashing import content_hash
 from saltus.metrics import KNOWN
 from saltus.records import Answer, Item, Score
 from saltus.store import signs
-from saltus.store.base import Store
+from saltus.store.base import Segments
 from saltus.store.contents import Contents, Segment, StoredFile
 from saltus.store.rows import answers_from, item_from_json, version_of
 from saltus.tasks.base import Task
@@ -31,11 +31,25 @@ SCORES_VERSION = 2
 """Changes whenever the rows below would."""
 
 SCORE_SCHEMA: dict[str, Any] = {
-    "model": pl.String, "ask_id": pl.Binary, "place": pl.Int64, "metric": pl.String, "role": pl.String,
-    "value": pl.Float64, "label": pl.String, "why_missing": pl.String, "why_no_soft": pl.String,
-    "target_tokens": pl.Float64, "n_shot": pl.Int64, "parent_id": pl.String, "relation": pl.String,
-    "group": pl.String, "difficulty": pl.Float64, "skill": pl.String, "format": pl.String, **signs.SIGNS,
-}  # fmt: skip
+    "model": pl.String,
+    "ask_id": pl.Binary,
+    "place": pl.Int64,
+    "metric": pl.String,
+    "role": pl.String,
+    "value": pl.Float64,
+    "label": pl.String,
+    "why_missing": pl.String,
+    "why_no_soft": pl.String,
+    "target_tokens": pl.Float64,
+    "n_shot": pl.Int64,
+    "parent_id": pl.String,
+    "relation": pl.String,
+    "group": pl.String,
+    "difficulty": pl.Float64,
+    "skill": pl.String,
+    "format": pl.String,
+    **signs.SIGNS,
+}
 """`place` counts the rows of one ask; `label` holds what a scorer's detail says in words; such rows have no value."""
 
 _KEPT_ITEMS = 50_000
@@ -45,7 +59,7 @@ _KEPT_ITEMS = 50_000
 class Scorer:
     """Scores the done asks of a store with the tasks given, file by file."""
 
-    store: Store
+    store: Segments
     found: Contents
     rescore: bool = False
     _items: dict[str, Item] = field(default_factory=dict)
@@ -104,12 +118,8 @@ class Scorer:
         by = content_hash([task.name, version_of(task), SCORES_VERSION])[7:23]
         return f"derived/scores/{asks.sha256[7:39]}-{by}.parquet"
 
-    def _score(
-        self, model: str, files: Mapping[str, StoredFile], task: Task
-    ) -> tuple[list[tuple[Any, ...]], bool]:
-        table = self.store.read(
-            files["asks"], ["ask_id", "task", "state", "index", "item_hash", "keys"]
-        )
+    def _score(self, model: str, files: Mapping[str, StoredFile], task: Task) -> tuple[list[tuple[Any, ...]], bool]:
+        table = self.store.read(files["asks"], ["ask_id", "task", "state", "index", "item_hash", "keys"])
         mine = pc.and_(pc.equal(table["task"], task.name), pc.equal(table["state"], "done"))
         asks = table.filter(mine).to_pydict()
         if not asks["ask_id"]:
@@ -123,10 +133,7 @@ class Scorer:
         ):
             item, given = items.get(digest), [answers[k] for k in keys if k in answers]
             if item is None or len(given) < len(keys):
-                scores, lost = (
-                    missing_rows(task.primary, "the item or an answer is not stored"),
-                    True,
-                )
+                scores, lost = (missing_rows(task.primary, "the item or an answer is not stored"), True)
             else:
                 scores, lost = _scored(task, item, given)
             failed |= lost
@@ -135,9 +142,7 @@ class Scorer:
             rows += [(model, ask_id, place, *row, *tail) for place, row in enumerate(scores)]
         return rows, failed
 
-    def _answers(
-        self, model: str, near: StoredFile | None, keys: Sequence[Sequence[str]]
-    ) -> dict[str, Answer]:
+    def _answers(self, model: str, near: StoredFile | None, keys: Sequence[Sequence[str]]) -> dict[str, Answer]:
         """The asks' answers: most are in their own segment, the rest anywhere in the model's."""
         have: dict[str, Answer] = {}
         if near is not None:
@@ -194,9 +199,15 @@ def _facts(item: Item | None, answers: Sequence[Answer]) -> tuple[Any, ...]:
     if item is None:
         return (None,) * 8
     return (
-        _target_tokens(item, answers), len(item.demos), item.parent_id, item.relation,
-        item.group, item.difficulty, item.skill, item.format,
-    )  # fmt: skip
+        _target_tokens(item, answers),
+        len(item.demos),
+        item.parent_id,
+        item.relation,
+        item.group,
+        item.difficulty,
+        item.skill,
+        item.format,
+    )
 
 
 def _signs(
@@ -207,9 +218,7 @@ def _signs(
         return (*signs.NONE, None)
     seam = None
     if look:
-        with contextlib.suppress(
-            Exception
-        ):  # the scores stand, whatever a plug-in's task does here
+        with contextlib.suppress(Exception):  # the scores stand, whatever a plug-in's task does here
             seam = signs.of_prompts(task, item, answers)
     return (*signs.of_answers(item, answers, scores[0][2] == 1.0), seam)
 

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from saltus.hashing import content_hash
-from saltus.store.base import Store
+from saltus.store.base import Segments
 from saltus.store.contents import Contents, Gap, ModelRecord, ref_key
 from saltus.store.rows import version_of
 from saltus.tasks.base import Task
@@ -66,9 +66,7 @@ QUESTION = ["_model", "_task", "_condition", "repeat", "index"]
 """One question to one model, in small numbers: places in the sorted lists of models, tasks and conditions."""
 
 
-def current_asks(
-    store: Store, asked: Asked, models: Sequence[ModelRecord]
-) -> tuple[pl.DataFrame, bool]:
+def current_asks(store: Segments, asked: Asked, models: Sequence[ModelRecord]) -> tuple[pl.DataFrame, bool]:
     """(the current ask of every question in the order of QUESTION, whether any stands twice in the store).
 
     Columns of `rows.SCHEMAS["asks"]` without `keys`, and those of QUESTION.
@@ -134,9 +132,15 @@ def _bounds(asked: Asked) -> list[pl.Expr]:
 
 
 AXIS_COLUMNS: Mapping[str, Any] = {
-    "params": pl.Float64, "tokens": pl.Float64, "flops": pl.Float64, "step": pl.Float64,
-    "loss": pl.Float64, "date": pl.Float64, "seed": pl.String, "variant": pl.String,
-}  # fmt: skip
+    "params": pl.Float64,
+    "tokens": pl.Float64,
+    "flops": pl.Float64,
+    "step": pl.Float64,
+    "loss": pl.Float64,
+    "date": pl.Float64,
+    "seed": pl.String,
+    "variant": pl.String,
+}
 
 
 def model_frame(records: Sequence[ModelRecord]) -> pl.DataFrame:
@@ -147,29 +151,39 @@ def model_frame(records: Sequence[ModelRecord]) -> pl.DataFrame:
 
 def _model_schema(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     schema: dict[str, Any] = {
-        "model_identity": pl.String, "series": pl.String, "model": pl.String, **AXIS_COLUMNS,
-        "location": pl.String, "dtype": pl.String, "bos": pl.String, "template": pl.String,
-        "weights_hash": pl.String, "tokenizer": pl.String, "trainer_step": pl.Float64,
-    }  # fmt: skip
+        "model_identity": pl.String,
+        "series": pl.String,
+        "model": pl.String,
+        **AXIS_COLUMNS,
+        "location": pl.String,
+        "dtype": pl.String,
+        "bos": pl.String,
+        "template": pl.String,
+        "weights_hash": pl.String,
+        "tokenizer": pl.String,
+        "trainer_step": pl.Float64,
+    }
     return schema | {k: pl.String for row in rows for k in row if k not in schema}
 
 
 def gap_frame(gaps: Sequence[Gap]) -> pl.DataFrame:
     """The same columns for models that could not be asked, identity null, and `task`, `what`, `why`."""
-    rows = [
-        {**_model_row(None, g.ref, {}), "task": g.task, "what": g.what, "why": g.why} for g in gaps
-    ]
+    rows = [{**_model_row(None, g.ref, {}), "task": g.task, "what": g.what, "why": g.why} for g in gaps]
     return pl.DataFrame(rows, schema=_model_schema(rows), orient="row")
 
 
 def _model_row(identity: str | None, ref: Any, describe: Mapping[str, Any]) -> dict[str, Any]:
     coords = dict(ref.coords)
     row: dict[str, Any] = {
-        "model_identity": identity, "series": ref.series,
-        "model": str(coords.pop("model", None) or ref.location), "location": ref.location,
-        "dtype": _dtype(describe), "bos": _bos(describe.get("bos"), describe),
-        "template": _plain(describe.get("template")), **_of_files(ref, describe),
-    }  # fmt: skip
+        "model_identity": identity,
+        "series": ref.series,
+        "model": str(coords.pop("model", None) or ref.location),
+        "location": ref.location,
+        "dtype": _dtype(describe),
+        "bos": _bos(describe.get("bos"), describe),
+        "template": _plain(describe.get("template")),
+        **_of_files(ref, describe),
+    }
     for name, value in coords.items():
         wanted = AXIS_COLUMNS.get(name, pl.String)
         row[name] = _number(value) if wanted == pl.Float64 else _text(value)

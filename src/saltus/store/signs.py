@@ -14,14 +14,17 @@ from typing import Any
 import polars as pl
 
 from saltus.records import Answer, Item, Request
-from saltus.store.base import Store
+from saltus.store.base import Segments
 from saltus.store.contents import Contents
 from saltus.tasks.base import Task
 
 SIGNS: dict[str, Any] = {
-    "cut_answers": pl.Boolean, "off_menu": pl.Boolean, "tied_choices": pl.Boolean,
-    "zero_likelihoods": pl.Boolean, "white_space": pl.String,
-}  # fmt: skip
+    "cut_answers": pl.Boolean,
+    "off_menu": pl.Boolean,
+    "tied_choices": pl.Boolean,
+    "zero_likelihoods": pl.Boolean,
+    "white_space": pl.String,
+}
 """Column → type. `white_space` is "" where the seam between prompt and answer was looked at and is sound."""
 LOOKED_AT = 8
 """Items from the first, whose prompts are written out again to look at white space."""
@@ -116,7 +119,7 @@ def _of_a_word(letter: str) -> bool:
     return letter.isdigit() or letter.lower() != letter.upper()
 
 
-def changed_answers(store: Store, found: Contents, models: Sequence[str]) -> pl.DataFrame:
+def changed_answers(store: Segments, found: Contents, models: Sequence[str]) -> pl.DataFrame:
     """Per model identity (`model_identity`, `changed_answers`) how many questions have two different answers.
 
     One writer never asks a question twice that was answered, so only identities with several are looked at.
@@ -135,12 +138,10 @@ def changed_answers(store: Store, found: Contents, models: Sequence[str]) -> pl.
 
 def count_changed(answers: pl.LazyFrame) -> int:
     """Keys under which answers differ by more than the rounding of another batch or machine."""
-    said = answers.filter(pl.col("error").is_null()).with_columns(
-        total=pl.col("token_logprobs").list.sum()
-    )
+    said = answers.filter(pl.col("error").is_null()).with_columns(total=pl.col("token_logprobs").list.sum())
     apart = said.group_by("key").agg(
         changed=(pl.col("text").n_unique() > 1) | (pl.col("total").max() - pl.col("total").min() > APART)
-    )  # fmt: skip
+    )
     return int(apart.select(pl.col("changed").sum()).collect().item())
 
 

@@ -19,7 +19,7 @@ import polars as pl
 
 from saltus.metrics import KNOWN
 from saltus.results.table import COLUMNS, schema
-from saltus.store.base import Store
+from saltus.store.base import Segments
 from saltus.store.contents import Contents, ModelRecord
 from saltus.store.floors import floors
 from saltus.store.means import ASK, means
@@ -44,7 +44,7 @@ _LEVEL = r"^[^+\[]+\[[^=\]]*=([^\]]+)\]$"
 class _Source:
     """What both tables start from."""
 
-    store: Store
+    store: Segments
     asked: Asked
     found: Contents
     models: list[ModelRecord]
@@ -55,21 +55,19 @@ class _Source:
     floors: pl.DataFrame
 
 
-def item_rows(store: Store, what: Any, *, rescore: bool = False) -> pl.LazyFrame:
+def item_rows(store: Segments, what: Any, *, rescore: bool = False) -> pl.LazyFrame:
     """One row per model × task × condition × repeat × item × metric."""
     source = _source(store, what, rescore)
     return _dressed(source, _with_items(source))
 
 
-def results(store: Store, what: Any, *, rescore: bool = False) -> pl.LazyFrame:
+def results(store: Segments, what: Any, *, rescore: bool = False) -> pl.LazyFrame:
     """One row per number; models that could not be asked are rows without one."""
     source = _source(store, what, rescore)
     rows = means(_with_items(source).collect())
     rows = rows.join(_item_sets(source.asks), on=ASK, how="left")
     rows = rows.join(_early_ends(source), on="model", how="left").with_columns(
-        missing=pl.concat_str("missing", "_early", separator="; ", ignore_nulls=True).replace(
-            "", None
-        ),
+        missing=pl.concat_str("missing", "_early", separator="; ", ignore_nulls=True).replace("", None),
         item_id=pl.lit(None, pl.String),
     )
     known = _dressed(source, rows.drop("_early").sort(*ASK, "metric").lazy())
@@ -77,7 +75,7 @@ def results(store: Store, what: Any, *, rescore: bool = False) -> pl.LazyFrame:
     return pl.concat([known, gaps.lazy()], how="diagonal") if gaps.height else known
 
 
-def _source(store: Store, what: Any, rescore: bool) -> _Source:
+def _source(store: Segments, what: Any, rescore: bool) -> _Source:
     asked, found = asked_of(what), store.contents()
     models = models_of(found, asked.study_id)
     asks, doubled = current_asks(store, asked, models)
@@ -103,9 +101,7 @@ def _with_items(source: _Source) -> pl.LazyFrame:
         for task in source.asked.tasks
         for place, row in enumerate(missing_rows(task.primary, ""))
     ]
-    left = asks.filter(pl.col("state") != "done").join(
-        pl.LazyFrame(blank), on="task", maintain_order="left_right"
-    )
+    left = asks.filter(pl.col("state") != "done").join(pl.LazyFrame(blank), on="task", maintain_order="left_right")
     left = left.with_columns(why_missing=pl.concat_str("state", pl.lit(": "), "why"))
     return pl.concat([done, left], how="diagonal").drop("why").with_columns(_role())
 
@@ -130,9 +126,7 @@ def _dressed(source: _Source, rows: pl.LazyFrame) -> pl.LazyFrame:
     keep: dict[str, Any] = {"maintain_order": "left"}
     rows = rows.join(source.floors.lazy(), on=["task", "condition", "metric"], how="left", **keep)
     models = model_frame(source.models)
-    models = models.with_columns(
-        coded("model_identity", model_order(source.models)).alias("_model")
-    )
+    models = models.with_columns(coded("model_identity", model_order(source.models)).alias("_model"))
     changed = changed_answers(source.store, source.found, models["model_identity"].to_list())
     models = models.join(changed, on="model_identity", how="left")
     rows = rows.drop("model").join(models.lazy(), on="_model", how="inner", **keep)
@@ -147,14 +141,13 @@ def _in_schema(source: _Source, rows: pl.LazyFrame) -> pl.LazyFrame:
     better = {m.name: m.higher_is_better for m in KNOWN.values()}
     rows = rows.join(tasks, on="task", how="left", maintain_order="left")
     present = rows.collect_schema().names()
-    own = {name: pl.coalesce(name, f"_{name}") if name in present else pl.col(f"_{name}")
-           for name in ("skill", "format")}  # fmt: skip
+    own = {
+        name: pl.coalesce(name, f"_{name}") if name in present else pl.col(f"_{name}") for name in ("skill", "format")
+    }
     rows = rows.with_columns(
         **own,
         condition_level=pl.col("condition").str.extract(_LEVEL, 1),
-        higher_is_better=pl.col("metric").replace_strict(
-            better, default=None, return_dtype=pl.Boolean
-        ),
+        higher_is_better=pl.col("metric").replace_strict(better, default=None, return_dtype=pl.Boolean),
         elicitation=pl.when(pl.col("template").is_in(["none"]).not_()).then(
             pl.concat_str(pl.lit("template "), "template")
         ),

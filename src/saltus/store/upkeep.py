@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from saltus.hashing import content_hash
-from saltus.store.base import Problem, Store
+from saltus.store.base import Segments
 from saltus.store.contents import Contents, Segment, StoredFile, contents
 from saltus.store.digests import Digests, key_digest
 from saltus.store.log import LogReader, LogWriter
@@ -20,7 +22,17 @@ from saltus.store.signs import count_changed
 from saltus.store.writer import put_table
 
 
-def verify(store: Store) -> list[Problem]:
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something `verify` found."""
+
+    where: str
+    what: str
+    severity: Literal["damage", "stray", "torn"] = "damage"
+    """damage: stored data is not what the log says. stray, torn: leftovers of a kill; nothing is lost."""
+
+
+def verify(store: Segments) -> list[Problem]:
     """Every chain, file, row count and item hash, and whether every ask has its item and answers."""
     lines, breaks = LogReader(store.place).read()
     found = contents(lines)
@@ -46,17 +58,15 @@ def verify(store: Store) -> list[Problem]:
 _LINKS = {"asks": ["keys", "state", "item_hash"], "answers": ["key", "error"]}
 
 
-def strays(store: Store) -> list[str]:
+def strays(store: Segments) -> list[str]:
     """Files under segments/ that no log names: left by a kill, or in flight right now."""
-    names = store.place.names(
-        "segments"
-    )  # before the logs: what is committed meanwhile is no stray
+    names = store.place.names("segments")  # before the logs: what is committed meanwhile is no stray
     found = store.contents()
     live = {file.name for segment in found.segments for file in segment.files.values()}
     return [name for name in names if name not in live]
 
 
-def compact(store: Store, *, stray_after: float = 3600.0) -> int:
+def compact(store: Segments, *, stray_after: float = 3600.0) -> int:
     """One segment per model; failures that were made good and scores of old segments go, the log keeps its history.
 
     Returns the number of files removed. Strays younger than `stray_after` seconds may be another writer's segment in
@@ -77,7 +87,7 @@ def compact(store: Store, *, stray_after: float = 3600.0) -> int:
     return removed + _drop_orphaned_scores(store)
 
 
-def _drop_orphaned_scores(store: Store) -> int:
+def _drop_orphaned_scores(store: Segments) -> int:
     """Takes away kept scores of segments that are no more."""
     live = {file.sha256[7:39] for file in store.contents().files("asks")}
     names = store.place.names("derived/scores")
@@ -87,7 +97,7 @@ def _drop_orphaned_scores(store: Store) -> int:
     return len(orphans)
 
 
-def _merge(store: Store, log: LogWriter, model: str, segments: list[Segment]) -> int:
+def _merge(store: Segments, log: LogWriter, model: str, segments: list[Segment]) -> int:
     """Writes the merged files, commits them, then removes what they replace."""
     folder = f"segments/{model.removeprefix('sha256:')[:16]}/{log.name}-compact"
     files, changed = {}, sum(s.changed for s in segments)
@@ -99,11 +109,7 @@ def _merge(store: Store, log: LogWriter, model: str, segments: list[Segment]) ->
             merged = _settled(kind, pa.concat_tables(parts)).cast(schema)
             files[kind] = put_table(store, f"{folder}.{kind}.parquet", merged)
     old = [file.name for s in segments for file in s.files.values()]
-    speed = {
-        "tokens": sum(s.tokens for s in segments),
-        "seconds": sum(s.seconds for s in segments),
-        "changed": changed,
-    }
+    speed = {"tokens": sum(s.tokens for s in segments), "seconds": sum(s.seconds for s in segments), "changed": changed}
     log.append("compact", {"model": model, "files": files, "replaces": old, **speed})
     for name in old:
         store.place.remove(name)
@@ -129,7 +135,7 @@ def _best(frame: pl.DataFrame, by: str, failed: pl.Expr) -> pl.DataFrame:
     return ranked.unique(by, keep="first").sort("_row").drop("_row", "_failed")
 
 
-def _sound(store: Store, file: StoredFile) -> tuple[pa.Table | None, list[Problem]]:
+def _sound(store: Segments, file: StoredFile) -> tuple[pa.Table | None, list[Problem]]:
     try:
         data = store.place.read(file.name)
     except FileNotFoundError:
@@ -146,9 +152,7 @@ def _items(file: StoredFile, table: pa.Table) -> Iterator[Problem]:
             yield Problem(f"{file.name} item {row['item_id']}", "its content has another hash")
 
 
-def _links(
-    found: Contents, model: str, sound: dict[str, pa.Table], items: Digests
-) -> Iterator[Problem]:
+def _links(found: Contents, model: str, sound: dict[str, pa.Table], items: Digests) -> Iterator[Problem]:
     """Asks whose item or answers are not there."""
     keys = bytearray()
     for file in found.files("answers", model):

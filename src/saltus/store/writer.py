@@ -11,17 +11,15 @@ import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from saltus.records import Answer
+from saltus.store.base import Segments
 from saltus.store.digests import Digests, key_digest
 from saltus.store.log import LogWriter
 from saltus.store.rows import AskRow, Kind, storable_json, to_table
-
-if TYPE_CHECKING:
-    from saltus.store.base import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +37,7 @@ class Writer:
     """One writer of a store: its own log, its own file names. Not for use by two threads."""
 
     def __init__(
-        self,
-        store: Store,
-        policy: CommitPolicy | None = None,
-        *,
-        clock: Callable[[], float] = time.monotonic,
+        self, store: Segments, policy: CommitPolicy | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._store, self._policy, self._clock = store, policy or CommitPolicy(), clock
         self._log = LogWriter(store.place)
@@ -109,8 +103,10 @@ class Writer:
         """Writes what is buffered as one segment; False if there is nothing. Raises UserError if it
         cannot, and then still holds everything."""
         buffers: dict[Kind, Sequence[Any]] = {
-            "items": self._items, "asks": self._asks, "answers": list(self._answers.values()),
-        }  # fmt: skip
+            "items": self._items,
+            "asks": self._asks,
+            "answers": list(self._answers.values()),
+        }
         if not any(buffers.values()):
             self._since = self._clock()
             return False
@@ -118,9 +114,7 @@ class Writer:
         folder = f"segments/{self._model.removeprefix('sha256:')[:16]}"
         stem = f"{folder}/{self._log.name}-{self._count:05d}"
         files = {
-            kind: put_rows(self._store, f"{stem}.{kind}.parquet", kind, rows)
-            for kind, rows in buffers.items()
-            if rows
+            kind: put_rows(self._store, f"{stem}.{kind}.parquet", kind, rows) for kind, rows in buffers.items() if rows
         }
         speed = {"tokens": self._tokens, "seconds": round(self._asking, 3)}
         self._count += 1  # before the line: what is interrupted right after it is written anew, under new names
@@ -137,18 +131,20 @@ class Writer:
         self._since = self._clock()
 
 
-def put_rows(store: Store, name: str, kind: Kind, rows: Sequence[Any]) -> dict[str, Any]:
+def put_rows(store: Segments, name: str, kind: Kind, rows: Sequence[Any]) -> dict[str, Any]:
     """Writes one file of a segment and returns its entry in the log."""
     return put_table(store, name, to_table(kind, rows))
 
 
-def put_table(store: Store, name: str, table: Any) -> dict[str, Any]:
+def put_table(store: Segments, name: str, table: Any) -> dict[str, Any]:
     """The same for an Arrow table: name, hash, rows, bytes."""
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
     data = sink.getvalue()
     store.place.write(name, data)
     return {
-        "name": name, "sha256": "sha256:" + hashlib.sha256(data).hexdigest(),
-        "rows": table.num_rows, "bytes": len(data),
-    }  # fmt: skip
+        "name": name,
+        "sha256": "sha256:" + hashlib.sha256(data).hexdigest(),
+        "rows": table.num_rows,
+        "bytes": len(data),
+    }

@@ -52,8 +52,7 @@ class Addition:
 
     @property
     def name(self) -> str:
-        shown = {"digits": (self.digits, None), "reversed": (self.reversed, True),
-                 "generate": (self.generate, False)}  # fmt: skip
+        shown = {"digits": (self.digits, None), "reversed": (self.reversed, True), "generate": (self.generate, False)}
         return options.named("addition", shown)
 
     @property
@@ -75,11 +74,16 @@ class Addition:
         written = f"{a + b:0{digits + 1}d}"
         carries = _carries(a, b)
         return Item(
-            id=id_, question=f"{a:0{digits}d}+{b:0{digits}d}=",
-            target=written[::-1] if self.reversed else written, difficulty=float(carries),
-            group=f"carries={carries}", skill=self.skill, format=self.format,
-            source=f"addition, {digits} digits", meta=meta,
-        )  # fmt: skip
+            id=id_,
+            question=f"{a:0{digits}d}+{b:0{digits}d}=",
+            target=written[::-1] if self.reversed else written,
+            difficulty=float(carries),
+            group=f"carries={carries}",
+            skill=self.skill,
+            format=self.format,
+            source=f"addition, {digits} digits",
+            meta=meta,
+        )
 
     def longer(self, item: Item, factor: float, rng: np.random.Generator) -> Item:
         """A new sum with factor times as many digits, at least one more."""
@@ -127,15 +131,16 @@ class Addition:
             "the first number": [self._repeats(o[0], t) for o, t in zip(operands, targets)],
             "the second number": [self._repeats(o[1], t) for o, t in zip(operands, targets)],
         }
-        soft = [
-            floors.frequency_logprob([t[k : k + 1] for t in targets], 10) for k in range(length)
-        ]
+        soft = [floors.frequency_logprob([t[k : k + 1] for t in targets], 10) for k in range(length)]
         known = [s for s in soft if s is not None]
         nominal = 1 / (2 * 10 ** (length - 1) - 1)
         return floors.best(
-            guessers, over, nominal=nominal, soft=math.fsum(known) / length if known else None,
+            guessers,
+            over,
+            nominal=nominal,
+            soft=math.fsum(known) / length if known else None,
             why_no_soft=None if known else "fewer than two items",
-        )  # fmt: skip
+        )
 
     def _repeats(self, operand: str, target: str) -> float:
         return float((operand[::-1] + "0" if self.reversed else "0" + operand) == target)

@@ -101,8 +101,6 @@ class Conducts(Protocol):
     one whose text is the outcome.
     """
 
-    def conduct(
-        self, items: Sequence[Item], offers: frozenset[str]
-    ) -> Generator[Sequence[Turn | Over], None, None]:
+    def conduct(self, items: Sequence[Item], offers: frozenset[str]) -> Generator[Sequence[Turn | Over], None, None]:
         """Talks about all items to a model that offers so much, until each is over; ended early by `close`."""
         ...

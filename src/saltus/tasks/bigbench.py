@@ -34,9 +34,7 @@ _REGEX = r"[^\.\?\!\;\n]+"
 def make(source: str | None = None, base: Path | None = None, **given: Any) -> TextTask:
     """`bigbench:FOLDER`, options kind, max_tokens, skill, name."""
     if not source:
-        raise UserError(
-            "`bigbench` names no task", wanted="`bigbench:path/to/task.json` or its folder"
-        )
+        raise UserError("`bigbench` names no task", wanted="`bigbench:path/to/task.json` or its folder")
     part = f"bigbench:{source}"
     options.refuse_unknown(part, given, OPTIONS)
     path = _task_file((base or Path()) / source)
@@ -47,36 +45,50 @@ def make(source: str | None = None, base: Path | None = None, **given: Any) -> T
     stop, regex = data.get("stop_string"), data.get("output_regex")
     if stop is None and regex is None:
         regex = _REGEX
-    skill, format_ = (
-        str(given.get("skill") or data.get("name") or path.parent.name),
-        FORMATS[kind][0],
-    )
+    skill, format_ = (str(given.get("skill") or data.get("name") or path.parent.name), FORMATS[kind][0])
     return TextTask(
-        name=str(given.get("name") or part), kind=kind, format=format_, skill=skill,
-        source=_items(examples, kind, path), style=_style(data),
+        name=str(given.get("name") or part),
+        kind=kind,
+        format=format_,
+        skill=skill,
+        source=_items(examples, kind, path),
+        style=_style(data),
         listed=bool(data.get("append_choices_to_input", True)),
-        settings=Settings(max_tokens=options.whole(part, "max_tokens", given.get("max_tokens", 64), 1, 1 << 20),
-                          stop=(str(stop),) if stop else ("\n",)),
+        settings=Settings(
+            max_tokens=options.whole(part, "max_tokens", given.get("max_tokens", 64), 1, 1 << 20),
+            stop=(str(stop),) if stop else ("\n",),
+        ),
         extract=_pattern(regex, path) if regex else None,
         provenance={
-            "source": source, "sha256": "sha256:" + hashlib.sha256(content).hexdigest(), "n": len(examples),
-            "kind": kind, "licence": "Apache-2.0 (BIG-bench)", "canary": data.get("canary"),
-            "metrics": data.get("metrics"), "keywords": data.get("keywords"),
+            "source": source,
+            "sha256": "sha256:" + hashlib.sha256(content).hexdigest(),
+            "n": len(examples),
+            "kind": kind,
+            "licence": "Apache-2.0 (BIG-bench)",
+            "canary": data.get("canary"),
+            "metrics": data.get("metrics"),
+            "keywords": data.get("keywords"),
             "metrics_not_computed": sorted(set(data.get("metrics") or ()) - COMPUTED),
         },
-    )  # fmt: skip
+    )
 
 
 def _task_file(path: Path) -> Path:
     if path.is_dir():
         inner = sorted(p.parent.name for p in path.glob("*/task.json"))
         if not (path / "task.json").is_file() and inner:
-            raise UserError(f"`{path}` holds {len(inner)} subtasks and no task of its own",
-                            wanted="one task", do=f"name one: {', '.join(inner[:8])}")  # fmt: skip
+            raise UserError(
+                f"`{path}` holds {len(inner)} subtasks and no task of its own",
+                wanted="one task",
+                do=f"name one: {', '.join(inner[:8])}",
+            )
         path = path / "task.json"
     if not path.is_file():
-        raise UserError(f"there is no file `{path}`", wanted="a BIG-bench `task.json`, or its folder",
-                        do="check the path; it starts from the study's folder")  # fmt: skip
+        raise UserError(
+            f"there is no file `{path}`",
+            wanted="a BIG-bench `task.json`, or its folder",
+            do="check the path; it starts from the study's folder",
+        )
     return path
 
 
@@ -85,13 +97,13 @@ def _parsed(content: bytes, path: Path) -> dict[str, Any]:
         data = json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"malformed JSON: {error}", where=str(path)) from error
-    if (
-        not isinstance(data, dict)
-        or not isinstance(data.get("examples"), list)
-        or not data["examples"]
-    ):
-        raise UserError("no list `examples`", where=str(path), wanted="a BIG-bench JSON task",
-                        do="for items of your own use `jsonl:FILE`")  # fmt: skip
+    if not isinstance(data, dict) or not isinstance(data.get("examples"), list) or not data["examples"]:
+        raise UserError(
+            "no list `examples`",
+            where=str(path),
+            wanted="a BIG-bench JSON task",
+            do="for items of your own use `jsonl:FILE`",
+        )
     return data
 
 
@@ -106,23 +118,26 @@ def _examples(data: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
         if scores is None and target in (None, "", []):
             raise UserError("no gold answer", where=where, wanted="`target` or `target_scores`")
         if scores is not None and not _good_scores(scores):
-            raise UserError(f"`target_scores` is {scores!r}", where=where,
-                            wanted="two choices or more, each with a number, one above the rest")  # fmt: skip
+            raise UserError(
+                f"`target_scores` is {scores!r}",
+                where=where,
+                wanted="two choices or more, each with a number, one above the rest",
+            )
         kept.setdefault(canonical(example), example)
     return list(kept.values())
 
 
 def _good_scores(scores: Any) -> bool:
     return (
-        isinstance(scores, dict) and len(scores) >= 2 and all(scores)
+        isinstance(scores, dict)
+        and len(scores) >= 2
+        and all(scores)
         and all(isinstance(s, int | float) for s in scores.values())
         and min(scores.values()) < max(scores.values())
-    )  # fmt: skip
+    )
 
 
-def _kind(
-    data: Mapping[str, Any], examples: Sequence[Mapping[str, Any]], stated: Any, part: str
-) -> Kind:
+def _kind(data: Mapping[str, Any], examples: Sequence[Mapping[str, Any]], stated: Any, part: str) -> Kind:
     """Multiple choice where all examples have choices and nobody asked otherwise, else generation."""
     have: dict[Kind, bool] = {
         "multiple_choice": all(e.get("target_scores") for e in examples),
@@ -139,8 +154,11 @@ def _kind(
     for kind in preferred if stated is None else KINDS:
         if have[kind] and stated in (None, kind):
             return kind
-    raise UserError(f"not every example can be asked as {stated or 'multiple choice or generation'}", where=part,
-                    wanted="`target_scores` in all examples, or `target` in all")  # fmt: skip
+    raise UserError(
+        f"not every example can be asked as {stated or 'multiple choice or generation'}",
+        where=part,
+        wanted="`target_scores` in all examples, or `target` in all",
+    )
 
 
 def _items(examples: Sequence[Mapping[str, Any]], kind: Kind, path: Path) -> list[Item]:
@@ -152,9 +170,7 @@ def _items(examples: Sequence[Mapping[str, Any]], kind: Kind, path: Path) -> lis
         target: tuple[str, ...]
         if kind == "multiple_choice":
             scores = example["target_scores"]
-            choices = tuple(
-                sorted(scores, key=lambda c: hashlib.sha256((digest + c).encode()).digest())
-            )
+            choices = tuple(sorted(scores, key=lambda c: hashlib.sha256((digest + c).encode()).digest()))
             gold = tuple(i for i, c in enumerate(choices) if scores[c] == max(scores.values()))
             target = tuple(choices[g] for g in gold)
         else:
@@ -192,6 +208,7 @@ def _pattern(regex: Any, path: Path) -> str:
     try:
         re.compile(str(regex))
     except re.error as error:
-        raise UserError(f"`output_regex` is {regex!r}: {error}", where=path.name,
-                        wanted="a Python regular expression") from error  # fmt: skip
+        raise UserError(
+            f"`output_regex` is {regex!r}: {error}", where=path.name, wanted="a Python regular expression"
+        ) from error
     return str(regex)

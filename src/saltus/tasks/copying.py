@@ -66,10 +66,15 @@ class Copying:
         words = [WORDS[draws.below(64)] for _ in range(period)]
         seen = 1 + draws.below(period // 2)
         return Item(
-            id=id_, question=" ".join(words + words[:seen]), target=words[seen], difficulty=float(period),
-            skill=self.skill, format=self.format, source=f"copying, period {period}",
+            id=id_,
+            question=" ".join(words + words[:seen]),
+            target=words[seen],
+            difficulty=float(period),
+            skill=self.skill,
+            format=self.format,
+            source=f"copying, period {period}",
             meta={"period": period, "seen": seen},
-        )  # fmt: skip
+        )
 
     def longer(self, item: Item, factor: float, rng: np.random.Generator) -> Item:
         """A new item whose period is factor times as long."""
@@ -130,7 +135,5 @@ def make(source: str | None = None, base: Path | None = None, **given: Any) -> C
     options.refuse_source("copying", source)
     options.refuse_unknown("copying", given, ("shortest", "longest"))
     shortest = options.whole("copying", "shortest", given.get("shortest", 8), 2, 10_000)
-    longest = options.whole(
-        "copying", "longest", given.get("longest", max(24, shortest)), shortest, 10_000
-    )
+    longest = options.whole("copying", "longest", given.get("longest", max(24, shortest)), shortest, 10_000)
     return Copying(shortest=shortest, longest=longest)

@@ -31,8 +31,14 @@ def looked_at(items: Sequence[Item]) -> tuple[list[Item], str]:
     return chosen, f"these {len(chosen)} items" if every else f"the first {MOST} items"
 
 
-def best(guessers: Mapping[str, Sequence[float]], over: str, *, nominal: float | None = None,
-         soft: float | None = None, why_no_soft: str | None = None) -> Floor:  # fmt: skip
+def best(
+    guessers: Mapping[str, Sequence[float]],
+    over: str,
+    *,
+    nominal: float | None = None,
+    soft: float | None = None,
+    why_no_soft: str | None = None,
+) -> Floor:
     """The floor set by the best guesser; each sequence is one score per item.
 
     The best is chosen on one half of the items and counted on the other, both ways: the highest of several equally
@@ -40,8 +46,9 @@ def best(guessers: Mapping[str, Sequence[float]], over: str, *, nominal: float |
     """
     names = [name for name, scores in guessers.items() if len(scores)]
     if not names:
-        return Floor(value=nominal or 0.0, source="no items: nominal chance", nominal=nominal,
-                     soft=soft, why_no_soft=why_no_soft)  # fmt: skip
+        return Floor(
+            value=nominal or 0.0, source="no items: nominal chance", nominal=nominal, soft=soft, why_no_soft=why_no_soft
+        )
     n = len(guessers[names[0]])
     chosen = [_best_of(guessers, names, half) for half in (1, 0)]
     crossed = [guessers[chosen[i % 2]][i] for i in range(n)]
@@ -49,9 +56,13 @@ def best(guessers: Mapping[str, Sequence[float]], over: str, *, nominal: float |
     spread = math.fsum((score - value) ** 2 for score in crossed) / max(1, n - 1)
     named = " or ".join(dict.fromkeys(chosen))
     return Floor(
-        value=value, source=f"best trivial guesser over {over}: {named}", stderr=math.sqrt(spread / n),
-        nominal=nominal, soft=soft, why_no_soft=why_no_soft,
-    )  # fmt: skip
+        value=value,
+        source=f"best trivial guesser over {over}: {named}",
+        stderr=math.sqrt(spread / n),
+        nominal=nominal,
+        soft=soft,
+        why_no_soft=why_no_soft,
+    )
 
 
 def _best_of(guessers: Mapping[str, Sequence[float]], names: Sequence[str], half: int) -> str:
@@ -97,16 +108,19 @@ def of_choices(items: Sequence[Item]) -> Floor:
         "the choice that is most often right elsewhere": _familiar(chosen, texts),
     }
     nominal = math.fsum(guessers["a choice at random"]) / len(chosen) if chosen else None
-    return best(guessers, over, nominal=nominal,
-                why_no_soft="a guesser that does not read gives no log-probability")  # fmt: skip
+    return best(guessers, over, nominal=nominal, why_no_soft="a guesser that does not read gives no log-probability")
 
 
 def of_targets(items: Sequence[Item]) -> Floor:
     """The floor of open answers: always giving the commonest one."""
     chosen, over = looked_at(items)
     rights = [(i.target,) if isinstance(i.target, str) else i.target for i in chosen]
-    return best({"the commonest answer": commonest(rights)}, over, nominal=0.0,
-                why_no_soft="a guesser that does not read gives no log-probability")  # fmt: skip
+    return best(
+        {"the commonest answer": commonest(rights)},
+        over,
+        nominal=0.0,
+        why_no_soft="a guesser that does not read gives no log-probability",
+    )
 
 
 def _share(item: Item, values: Sequence[float]) -> float:

@@ -84,8 +84,11 @@ def read(path: Path, kind: Kind | None = None) -> Rows:
     answer that is not among the choices, kinds that differ, or an id that stands twice.
     """
     if not path.is_file():
-        raise UserError(f"there is no file `{path}`", wanted="a JSONL file of items",
-                        do="check the path; it starts from the study's folder")  # fmt: skip
+        raise UserError(
+            f"there is no file `{path}`",
+            wanted="a JSONL file of items",
+            do="check the path; it starts from the study's folder",
+        )
     offsets, lines, ids, stated = array("Q"), array("Q"), array("Q"), bytearray()
     digest, offset = hashlib.sha256(), 0
     with path.open("rb") as file:
@@ -113,19 +116,17 @@ def _parsed(line: bytes, where: str) -> dict[str, Any]:
     try:
         row = _JSON.decode(line.decode())
     except UnicodeDecodeError as error:
-        raise UserError(
-            "the line is not UTF-8", where=where, do="save the file as UTF-8"
-        ) from error
+        raise UserError("the line is not UTF-8", where=where, do="save the file as UTF-8") from error
     except json.JSONDecodeError as error:
-        raise UserError(f"malformed JSON at column {error.colno}: {error.msg}", where=where,
-                        wanted="one JSON object per line") from error  # fmt: skip
-    except ValueError as error:
         raise UserError(
-            str(error), where=where, wanted="a number, or null where there is none"
+            f"malformed JSON at column {error.colno}: {error.msg}", where=where, wanted="one JSON object per line"
         ) from error
+    except ValueError as error:
+        raise UserError(str(error), where=where, wanted="a number, or null where there is none") from error
     if not isinstance(row, dict):
-        raise UserError(f"the line holds {type(row).__name__}, no object", where=where,
-                        wanted='{"question": "…", "answer": "…"}')  # fmt: skip
+        raise UserError(
+            f"the line holds {type(row).__name__}, no object", where=where, wanted='{"question": "…", "answer": "…"}'
+        )
     return row
 
 
@@ -134,8 +135,12 @@ def _same_kind(row: Mapping[str, Any], kind: Kind | None, where: str) -> Kind:
     if kind is None:
         return own
     if own != kind and (row.get("kind") is not None or "multiple_choice" in (own, kind)):
-        raise UserError(f"this row is {own}, others are {kind}", where=where, wanted="one kind per file",
-                        do="split the file by kind")  # fmt: skip
+        raise UserError(
+            f"this row is {own}, others are {kind}",
+            where=where,
+            wanted="one kind per file",
+            do="split the file by kind",
+        )
     return kind
 
 
@@ -145,9 +150,7 @@ def _short(id_: str) -> int:
 
 def _renamed(rows: Rows, ids: array[int], stated: bytearray) -> dict[int, str]:
     """Ids for rows that repeat an earlier one and state none; UserError where a stated id stands twice."""
-    _, inverse, counts = np.unique(
-        np.frombuffer(ids, np.uint64), return_inverse=True, return_counts=True
-    )
+    _, inverse, counts = np.unique(np.frombuffer(ids, np.uint64), return_inverse=True, return_counts=True)
     renamed: dict[int, str] = {}
     seen: dict[str, list[int]] = {}
     for index in np.flatnonzero(counts[inverse] > 1).tolist():
@@ -157,8 +160,9 @@ def _renamed(rows: Rows, ids: array[int], stated: bytearray) -> dict[int, str]:
             raise UserError(
                 f"the id `{id_}` stands twice, first in line {rows.lines[earlier[0]]}",
                 where=f"{rows.path.name}:{rows.lines[index]}",
-                wanted="one id per item", do="rename one, or leave ids out: they are made from the content",
-            )  # fmt: skip
+                wanted="one id per item",
+                do="rename one, or leave ids out: they are made from the content",
+            )
         if earlier:
             renamed[index] = f"{id_}-{len(earlier) + 1}"
         earlier.append(index)
@@ -174,9 +178,7 @@ def make(source: str | None = None, base: Path | None = None, **given: Any) -> T
     folder = base or Path()
     stated = given.get("kind")
     rows = read(folder / source, _kind(part, stated) if stated is not None else None)
-    format_ = options.one_of(
-        part, "format", given.get("format", FORMATS[rows.kind][0]), FORMATS[rows.kind]
-    )
+    format_ = options.one_of(part, "format", given.get("format", FORMATS[rows.kind][0]), FORMATS[rows.kind])
     if format_ == "letters":
         _refuse_many(rows)
     default = "plain" if rows.kind == "loglikelihood" else "qa"
@@ -186,14 +188,28 @@ def make(source: str | None = None, base: Path | None = None, **given: Any) -> T
     stop = given.get("stop", ["\n"])
     stop = [stop] if isinstance(stop, str) else stop
     return TextTask(
-        name=str(given.get("name") or options.named(part, shown)), kind=rows.kind, format=format_, source=rows,
-        style=STYLES[style], listed=format_ == "letters", skill=str(given.get("skill") or rows.path.stem),
-        settings=Settings(max_tokens=options.whole(part, "max_tokens", given.get("max_tokens", 64), 1, 1 << 20),
-                          stop=tuple(map(str, stop))),
+        name=str(given.get("name") or options.named(part, shown)),
+        kind=rows.kind,
+        format=format_,
+        source=rows,
+        style=STYLES[style],
+        listed=format_ == "letters",
+        skill=str(given.get("skill") or rows.path.stem),
+        settings=Settings(
+            max_tokens=options.whole(part, "max_tokens", given.get("max_tokens", 64), 1, 1 << 20),
+            stop=tuple(map(str, stop)),
+        ),
         examples=read(folder / examples, rows.kind) if examples else None,
-        provenance={"source": source, "sha256": rows.sha256, "n": len(rows), "kind": rows.kind,
-                    "licence": given.get("licence"), "style": style, "examples": examples},
-    )  # fmt: skip
+        provenance={
+            "source": source,
+            "sha256": rows.sha256,
+            "n": len(rows),
+            "kind": rows.kind,
+            "licence": given.get("licence"),
+            "style": style,
+            "examples": examples,
+        },
+    )
 
 
 def _kind(part: str, stated: Any) -> Kind:
@@ -204,5 +220,9 @@ def _kind(part: str, stated: Any) -> Kind:
 def _refuse_many(rows: Rows) -> None:
     for item in rows:
         if len(item.choices) > len(LETTERS):
-            raise UserError(f"{len(item.choices)} choices, and the format is letters", where=item.source or "",
-                            wanted="26 choices at most", do="use `format: cloze`")  # fmt: skip
+            raise UserError(
+                f"{len(item.choices)} choices, and the format is letters",
+                where=item.source or "",
+                wanted="26 choices at most",
+                do="use `format: cloze`",
+            )

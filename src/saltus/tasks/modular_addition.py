@@ -60,16 +60,23 @@ class ModularAddition:
 
     @property
     def name(self) -> str:
-        chosen = {"p": (self.p, 59), "fraction": (self.fraction, 0.4), "split_seed": (self.split_seed, 0),
-                  "part": (self.part, "held_out")}  # fmt: skip
+        chosen = {
+            "p": (self.p, 59),
+            "fraction": (self.fraction, 0.4),
+            "split_seed": (self.split_seed, 0),
+            "part": (self.part, "held_out"),
+        }
         return options.named("modular_addition", chosen)
 
     @property
     def provenance(self) -> Mapping[str, Any]:
         return {
-            "generator": f"saltus.tasks.modular_addition@{self.version}", "licence": "Apache-2.0",
-            "n": len(self._pairs), "split": [self.p, self.fraction, self.split_seed], "part": self.part,
-        }  # fmt: skip
+            "generator": f"saltus.tasks.modular_addition@{self.version}",
+            "licence": "Apache-2.0",
+            "n": len(self._pairs),
+            "split": [self.p, self.fraction, self.split_seed],
+            "part": self.part,
+        }
 
     def items(self, n: int | None, rng: np.random.Generator) -> Sequence[Item]:
         """The pairs in the split's own random order, at most all of them; rng is not needed."""
@@ -79,15 +86,17 @@ class ModularAddition:
     def _item(self, index: int) -> Item:
         a, b = self._pairs[index].tolist()
         return Item(
-            id=f"{a}+{b}%{self.p}", question=f"{a} + {b} =", target=str((a + b) % self.p),
+            id=f"{a}+{b}%{self.p}",
+            question=f"{a} + {b} =",
+            target=str((a + b) % self.p),
             difficulty=float(a + b >= self.p),
-            skill=self.skill, format=self.format, source=f"modular_addition {self.part}",
-        )  # fmt: skip
+            skill=self.skill,
+            format=self.format,
+            source=f"modular_addition {self.part}",
+        )
 
     def demos(self, item: Item, k: int, rng: np.random.Generator) -> NoReturn:
-        raise UserError(
-            "modular addition has no worked examples: its networks read one problem at a time"
-        )
+        raise UserError("modular addition has no worked examples: its networks read one problem at a time")
 
     def ask(self, item: Item) -> Generator[Request, Answer, None]:
         yield Request(kind="loglikelihood", prompt=item.question, continuation=f" {item.target}")
@@ -116,11 +125,7 @@ def make(source: str | None = None, base: Path | None = None, **given: Any) -> M
     options.refuse_unknown("modular_addition", given, ("p", "fraction", "split_seed", "part"))
     task = ModularAddition
     p = options.whole("modular_addition", "p", given.get("p", task.p), 3, 997)
-    fraction = options.share(
-        "modular_addition", "fraction", given.get("fraction", task.fraction), 0.01, 0.99
-    )
+    fraction = options.share("modular_addition", "fraction", given.get("fraction", task.fraction), 0.01, 0.99)
     seed = options.whole("modular_addition", "split_seed", given.get("split_seed", 0), 0, 2**31)
-    part = options.one_of(
-        "modular_addition", "part", given.get("part", task.part), ("held_out", "train")
-    )
+    part = options.one_of("modular_addition", "part", given.get("part", task.part), ("held_out", "train"))
     return task(p=p, fraction=fraction, split_seed=seed, part=part)

@@ -34,24 +34,15 @@ def refuse_source(part: str, source: str | None) -> None:
 
 def whole(part: str, name: str, value: Any, low: int, high: int) -> int:
     """value as an integer from low to high, or UserError."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or value != int(value)
-        or not low <= value <= high
-    ):
-        raise UserError(
-            f"`{name}` of `{part}` is {value!r}", wanted=f"a whole number from {low} to {high}"
-        )
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or not low <= value <= high:
+        raise UserError(f"`{name}` of `{part}` is {value!r}", wanted=f"a whole number from {low} to {high}")
     return int(value)
 
 
 def share(part: str, name: str, value: Any, low: float, high: float) -> float:
     """value as a number from low to high, or UserError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise UserError(
-            f"`{name}` of `{part}` is {value!r}", wanted=f"a number from {low:g} to {high:g}"
-        )
+        raise UserError(f"`{name}` of `{part}` is {value!r}", wanted=f"a number from {low:g} to {high:g}")
     return float(value)
 
 
@@ -66,16 +57,15 @@ def one_of(part: str, name: str, value: Any, known: Iterable[str]) -> str:
     """value if it is among known, or UserError naming the nearest."""
     known = sorted(known)
     if value not in known:
-        raise UserError(f"`{name}` of `{part}` is {value!r}", wanted=nearest(str(value), known),
-                        do=f"choose among: {', '.join(known)}")  # fmt: skip
+        raise UserError(
+            f"`{name}` of `{part}` is {value!r}",
+            wanted=nearest(str(value), known),
+            do=f"choose among: {', '.join(known)}",
+        )
     return str(value)
 
 
 def named(part: str, chosen: Mapping[str, tuple[Any, Any]]) -> str:
     """`addition[digits=3]`: the part's name with the options whose (value, default) differ, or alone."""
-    shown = ",".join(
-        f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}"
-        for k, (v, d) in chosen.items()
-        if v != d
-    )
+    shown = ",".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, (v, d) in chosen.items() if v != d)
     return f"{part}[{shown}]" if shown else part

@@ -40,9 +40,7 @@ STYLES: dict[str, Style] = {
     "qa": Style(question="Question: {}", answer="\nAnswer:"),
     "short": Style(question="Q: {}", answer="\nA:"),
     "instruct": Style(
-        header="Give the correct answer to each question.\n\n",
-        question="Question: {}",
-        answer="\nCorrect answer:",
+        header="Give the correct answer to each question.\n\n", question="Question: {}", answer="\nCorrect answer:"
     ),
     "dialogue": Style(question="User: {}", answer="\nAssistant:"),
 }
@@ -52,8 +50,9 @@ STYLES: dict[str, Style] = {
 def style_named(name: str) -> Style:
     """The style of that name. Raises UserError naming the nearest."""
     if name not in STYLES:
-        raise UserError(f"unknown style `{name}`", wanted=nearest(name, STYLES),
-                        do=f"choose among: {', '.join(STYLES)}")  # fmt: skip
+        raise UserError(
+            f"unknown style `{name}`", wanted=nearest(name, STYLES), do=f"choose among: {', '.join(STYLES)}"
+        )
     return STYLES[name]
 
 

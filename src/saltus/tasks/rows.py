@@ -48,8 +48,12 @@ def row_item(row: Mapping[str, Any], kind: Kind, where: str, id_: str | None = N
     """The item of a row. Raises UserError naming the field, what was wanted and what to do."""
     texts = {name: _text(row, name, where) for name in TEXTS}
     if not texts["question"] and not texts["context"]:
-        raise UserError(f"no `question` (fields: {', '.join(row)})", where=where,
-                        wanted=_hint(row, "question"), do='add "question": "…"')  # fmt: skip
+        raise UserError(
+            f"no `question` (fields: {', '.join(row)})",
+            where=where,
+            wanted=_hint(row, "question"),
+            do='add "question": "…"',
+        )
     name, answer = _answer(row, where)
     if kind == "multiple_choice":
         choices = _choices(row, where)
@@ -60,12 +64,21 @@ def row_item(row: Mapping[str, Any], kind: Kind, where: str, id_: str | None = N
         target = _targets(answer, name, where)
     return Item(
         id=row_id(row, where) if id_ is None else id_,
-        question=texts["question"] or "", context=texts["context"] or "",
-        choices=choices, gold=gold, target=target[0] if len(target) == 1 else target,
-        demos=_demos(row, kind, where), group=texts["group"], difficulty=_difficulty(row, where),
-        parent_id=texts["parent_id"], relation=texts["relation"], skill=texts["skill"],
-        format=texts["format"], source=where, meta={k: v for k, v in row.items() if k not in FIELDS},
-    )  # fmt: skip
+        question=texts["question"] or "",
+        context=texts["context"] or "",
+        choices=choices,
+        gold=gold,
+        target=target[0] if len(target) == 1 else target,
+        demos=_demos(row, kind, where),
+        group=texts["group"],
+        difficulty=_difficulty(row, where),
+        parent_id=texts["parent_id"],
+        relation=texts["relation"],
+        skill=texts["skill"],
+        format=texts["format"],
+        source=where,
+        meta={k: v for k, v in row.items() if k not in FIELDS},
+    )
 
 
 def _hint(row: Mapping[str, Any], *wanted: str) -> str:
@@ -99,13 +112,15 @@ def _difficulty(row: Mapping[str, Any], where: str) -> float | None:
 def _answer(row: Mapping[str, Any], where: str) -> tuple[str, Any]:
     given = [(name, row[name]) for name in ANSWER if row.get(name) not in (None, "", [])]
     if not given:
-        raise UserError(f"no gold answer (fields: {', '.join(row)})", where=where,
-                        wanted=_hint(row, *ANSWER), do='add "answer": … to the row')  # fmt: skip
+        raise UserError(
+            f"no gold answer (fields: {', '.join(row)})",
+            where=where,
+            wanted=_hint(row, *ANSWER),
+            do='add "answer": … to the row',
+        )
     if any(value != given[0][1] for _, value in given):
         named = " and ".join(f"`{name}`" for name, _ in given)
-        raise UserError(
-            f"{named} differ", where=where, wanted="one gold answer", do="keep one of them"
-        )
+        raise UserError(f"{named} differ", where=where, wanted="one gold answer", do="keep one of them")
     return given[0]
 
 
@@ -115,9 +130,7 @@ def _choices(row: Mapping[str, Any], where: str) -> tuple[str, ...]:
         raise UserError(f"`choices` is {value!r}", where=where, wanted="a list of texts")
     choices = tuple(map(str, value))
     if len(choices) < 2 or not all(choices):
-        raise UserError(
-            f"`choices` is {value!r}", where=where, wanted="two choices or more, none empty"
-        )
+        raise UserError(f"`choices` is {value!r}", where=where, wanted="two choices or more, none empty")
     return choices
 
 
@@ -133,21 +146,18 @@ def _gold(answer: Any, name: str, choices: Sequence[str], where: str) -> tuple[i
             found.append(LETTERS.index(one))
         else:
             raise UserError(
-                f"`{name}` is {one!r}, which is not among the choices", where=where,
+                f"`{name}` is {one!r}, which is not among the choices",
+                where=where,
                 wanted=f"the text of a choice, its letter (A to {LETTERS[min(len(choices), 26) - 1]}) "
                 f"or its index (0 to {len(choices) - 1})",
-            )  # fmt: skip
+            )
     return tuple(sorted(set(found)))
 
 
 def _targets(answer: Any, name: str, where: str) -> tuple[str, ...]:
     values = answer if isinstance(answer, list) else [answer]
-    if not all(
-        isinstance(v, str | int | float) and not isinstance(v, bool) and v != "" for v in values
-    ):
-        raise UserError(
-            f"`{name}` is {answer!r}", where=where, wanted="a text, a number, or a list of them"
-        )
+    if not all(isinstance(v, str | int | float) and not isinstance(v, bool) and v != "" for v in values):
+        raise UserError(f"`{name}` is {answer!r}", where=where, wanted="a text, a number, or a list of them")
     return tuple(map(str, values))
 
 

@@ -123,11 +123,7 @@ class TextTask:
 def _kin(one: Item, item: Item) -> bool:
     """Whether one gives item's answer away: itself, its parent, its twin, its group."""
     ids = {item.id, item.parent_id} - {None}
-    return (
-        one.id in ids
-        or one.parent_id in ids
-        or (item.group is not None and one.group == item.group)
-    )
+    return one.id in ids or one.parent_id in ids or (item.group is not None and one.group == item.group)
 
 
 def _drawn(source: Sequence[Item], item: Item, k: int, rng: np.random.Generator) -> list[Item]:

@@ -40,9 +40,18 @@ from saltus.testing.scripts import CURVES, Faults, Script, right_answer
 from saltus.testing.toy import ToyTask
 
 __all__ = [
-    "CURVES", "Faults", "Script", "ScriptedModel", "ToyTask",
-    "adapter", "asked", "forget", "right_answer", "scripted_series", "temporary_store",
-]  # fmt: skip
+    "CURVES",
+    "Faults",
+    "Script",
+    "ScriptedModel",
+    "ToyTask",
+    "adapter",
+    "asked",
+    "forget",
+    "right_answer",
+    "scripted_series",
+    "temporary_store",
+]
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from saltus.ray_cluster import OBJECTS, environment, package, private
+from saltus.runner.ray_cluster import OBJECTS, environment, package, private
 
 _NOTICE = {
     "health_check_initial_delay_ms": 500,
@@ -62,9 +62,13 @@ def local_cluster(machines: int) -> Iterator[LocalCluster]:
         os.makedirs("/tmp/ray", exist_ok=True)  # the address of the latest cluster is written there
         folder = Path(tempfile.mkdtemp(prefix="saltus-ray-", dir="/tmp"))
         head = {
-            "num_cpus": 0, "node_ip_address": "127.0.0.1", "include_dashboard": False,
-            "object_store_memory": OBJECTS, "temp_dir": str(folder), "_system_config": _NOTICE,
-        }  # fmt: skip
+            "num_cpus": 0,
+            "node_ip_address": "127.0.0.1",
+            "include_dashboard": False,
+            "object_store_memory": OBJECTS,
+            "temp_dir": str(folder),
+            "_system_config": _NOTICE,
+        }
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             here = LocalCluster(cluster)

@@ -54,9 +54,7 @@ class ScriptedModel:
         self.ref, self.ask = ref, ask
         self.offers = frozenset(self.script.offers)
         truth = {k: v for k, v in asdict(self.script).items() if k not in _NOT_TRUTH}
-        self.identity = content_hash(
-            ["scripted", 1, truth, ref.coords, ref.edits, ask.bos, ask.template, ask.dtype]
-        )
+        self.identity = content_hash(["scripted", 1, truth, ref.coords, ref.edits, ask.bos, ask.template, ask.dtype])
         self._key = hashlib.sha256(self.identity.encode()).digest()
         curve: Curve = named(self.script.curve, CURVES, ref.location)
         self._oracle: Oracle = named(self.script.oracle, {}, ref.location)
@@ -75,9 +73,7 @@ class ScriptedModel:
         ids = tuple(text.encode())
         if self.ask.bos == "always":
             ids = (BOS, *ids)
-        return replace(
-            request, prompt_ids=ids, continuation_ids=tuple(request.continuation.encode())
-        )
+        return replace(request, prompt_ids=ids, continuation_ids=tuple(request.continuation.encode()))
 
     def loglikelihood(self, requests: Sequence[Request]) -> Iterator[Answer]:
         for request, key, fault in self._each(requests):
@@ -93,10 +89,15 @@ class ScriptedModel:
 
     def describe(self) -> Mapping[str, Any]:
         return {
-            "kind": "scripted", "script": asdict(self.script), "truth": self.truth, "dtype": self.ask.dtype,
+            "kind": "scripted",
+            "script": asdict(self.script),
+            "truth": self.truth,
+            "dtype": self.ask.dtype,
             "bos": {"policy": self.ask.bos, "prepended": self.ask.bos == "always", "id": BOS},
-            "template": self.ask.template, "params": self.script.params, "identity": self.identity,
-        }  # fmt: skip
+            "template": self.ask.template,
+            "params": self.script.params,
+            "identity": self.identity,
+        }
 
     def close(self) -> None:
         if self._tally >= 0:
@@ -162,16 +163,18 @@ class ScriptedModel:
             wrong = () if margin > 0 else self._wrong(noise, count)
         else:
             gold = each * len(said.replace(said.strip(), right).encode())
-            apart = (
-                0.5 + hashlib.blake2b(bytes(ids), key=self._key, digest_size=1).digest()[0] / 512
-            )
+            apart = 0.5 + hashlib.blake2b(bytes(ids), key=self._key, digest_size=1).digest()[0] / 512
             each = min(-1e-6, gold - 2 * margin * apart) / max(1, count)
             wrong = self._wrong(noise, count) if margin > 0 else ()
         ranks = tuple([1 + noise[8] % 7 if i in wrong else 0 for i in range(count)])
         return Answer(
-            key=key, token_ids=ids, token_logprobs=(each,) * count, token_ranks=ranks,
-            greedy=not wrong, tokens_in=len(request.prompt_ids or ()) + count,
-        )  # fmt: skip
+            key=key,
+            token_ids=ids,
+            token_logprobs=(each,) * count,
+            token_ranks=ranks,
+            greedy=not wrong,
+            tokens_in=len(request.prompt_ids or ()) + count,
+        )
 
     def _wrong(self, noise: bytes, count: int) -> tuple[int, ...]:
         """Places of wrong tokens: each with 1 − exp(soft), at least one."""
@@ -188,11 +191,14 @@ class ScriptedModel:
         whole = text.encode()
         ids = tuple(whole[: request.settings.max_tokens])
         return Answer(
-            key=key, text=bytes(ids).decode("utf-8", "ignore"), token_ids=ids,
+            key=key,
+            text=bytes(ids).decode("utf-8", "ignore"),
+            token_ids=ids,
             token_logprobs=(self.truth[1],) * len(ids),
             finish="eos" if len(ids) == len(whole) else "length",
-            tokens_in=len(request.prompt_ids or ()), tokens_out=len(ids),
-        )  # fmt: skip
+            tokens_in=len(request.prompt_ids or ()),
+            tokens_out=len(ids),
+        )
 
 
 def _other(character: str) -> str:
@@ -212,14 +218,23 @@ def scripted_series(script: Script, series: str | None = None) -> list[ModelRef]
         for x in steps:
             tokens, params = (x, script.params) if script.axis == "tokens" else (script.tokens, x)
             coords = {
-                "tokens": tokens, "step": tokens / 1000, "params": params, "seed": seed,
-                "flops": 6 * params * tokens, "loss": 1.5 + 8 * (tokens + 1e4) ** -0.15,
+                "tokens": tokens,
+                "step": tokens / 1000,
+                "params": params,
+                "seed": seed,
+                "flops": 6 * params * tokens,
+                "loss": 1.5 + 8 * (tokens + 1e4) ** -0.15,
                 "model": f"{script.curve}-{params:.3g}",
-            }  # fmt: skip
-            refs.append(ModelRef(
-                adapter="scripted", location=f"{script.curve}/seed{seed}/{script.axis}-{x:.0f}",
-                series=label, coords=coords, recipe=recipe,
-            ))  # fmt: skip
+            }
+            refs.append(
+                ModelRef(
+                    adapter="scripted",
+                    location=f"{script.curve}/seed{seed}/{script.axis}-{x:.0f}",
+                    series=label,
+                    coords=coords,
+                    recipe=recipe,
+                )
+            )
     return refs
 
 

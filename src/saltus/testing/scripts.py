@@ -102,9 +102,7 @@ def _falling(script: Script, place: float) -> tuple[float, float]:
     return script.floor + (script.ceiling - script.floor) * down, -3.0 + 2.8 * down
 
 
-CURVES: dict[str, Curve] = {
-    "leap": _leap, "smooth": _smooth, "artefact": _artefact, "flat": _flat, "falling": _falling,
-}  # fmt: skip
+CURVES: dict[str, Curve] = {"leap": _leap, "smooth": _smooth, "artefact": _artefact, "flat": _flat, "falling": _falling}
 
 _SUM = re.compile(r"(\d+) \+ (\d+) =?\s*$")
 """With spaces: the addition task writes `12+7=`, whose digits may be reversed, which is not ours to know."""
@@ -147,9 +145,7 @@ def script_from(options: Mapping[str, Any], where: str) -> Script:
             given["faults"] = Faults(**faults)
         except TypeError as error:
             raise UserError(
-                f"faults: {error}",
-                where=where,
-                wanted="one of: " + ", ".join(f.name for f in fields(Faults)),
+                f"faults: {error}", where=where, wanted="one of: " + ", ".join(f.name for f in fields(Faults))
             ) from error
     return Script(**given)
 

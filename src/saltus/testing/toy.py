@@ -59,9 +59,16 @@ class ToyTask:
             choices = (*others[: i % 4], target, *others[i % 4 :])
         gold = (i % 4,) if choices else ()
         return Item(
-            id=f"toy-{i}", question=f"copy: {target} =", target=target, choices=choices, gold=gold,
-            group=f"group-{i % 10}", skill=self.skill, format=self.format, source="saltus.testing",
-        )  # fmt: skip
+            id=f"toy-{i}",
+            question=f"copy: {target} =",
+            target=target,
+            choices=choices,
+            gold=gold,
+            group=f"group-{i % 10}",
+            skill=self.skill,
+            format=self.format,
+            source="saltus.testing",
+        )
 
     def prompt(self, item: Item) -> str:
         shots = "".join(f"{demo.question} {demo.target}\n" for demo in item.demos)

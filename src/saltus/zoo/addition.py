@@ -86,9 +86,7 @@ class Addition:
         `digit_accuracy`, `exact_match` and `product`, the mean product of a sum's digit probabilities.
         """
         ids = self.sums(EVALUATION, seed_from("addition evaluation"), self.spread)
-        logits = self._answers(
-            network, asked := self.sums(EVALUATION, seed_from("addition uniform"), 0)
-        )
+        logits = self._answers(network, asked := self.sums(EVALUATION, seed_from("addition uniform"), 0))
         digits = asked[:, -self.digits - 1 :]
         gold = logits.log_softmax(-1).gather(2, digits[..., None])[..., 0]
         right = logits.argmax(-1) == digits
@@ -107,9 +105,7 @@ class Addition:
 
         generator = torch.Generator().manual_seed(seed)
         weights = torch.arange(1.0, 11.0) ** -spread
-        drawn = torch.multinomial(
-            weights, n * 2 * self.digits, replacement=True, generator=generator
-        )
+        drawn = torch.multinomial(weights, n * 2 * self.digits, replacement=True, generator=generator)
         a, b = drawn.view(2, n, self.digits)
         places = 10 ** torch.arange(self.digits + 1)
         total = ((a + b) * places[:-1].flip(0)).sum(1)
@@ -126,6 +122,4 @@ class Addition:
         import torch
 
         logits = self._answers(network, ids).transpose(1, 2)
-        return torch.nn.functional.cross_entropy(
-            logits, ids[:, -self.digits - 1 :], reduction="none"
-        )
+        return torch.nn.functional.cross_entropy(logits, ids[:, -self.digits - 1 :], reduction="none")

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import saltus
 from saltus.errors import MissingExtra, UserError
 from saltus.zoo.catalogue import courses, exhibit
 from saltus.zoo.training import CARD, Course, checkpoint_name, is_complete, recipe_hash
@@ -89,11 +88,7 @@ def jobs(
 
 
 def train_all(
-    wanted: Sequence[str | Job],
-    *,
-    workers: int = 2,
-    progress: Progress | None = None,
-    cache: Path | str | None = None,
+    wanted: Sequence[str | Job], *, workers: int = 2, progress: Progress | None = None, cache: Path | str | None = None
 ) -> list[Job]:
     """Trains what is missing of the named series (or jobs), and returns every job, complete.
 
@@ -160,7 +155,7 @@ class _Crew:
 
 
 def _start(job: Job) -> subprocess.Popen[str]:
-    source = str(Path(saltus.__file__).parent.parent)
+    source = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(p for p in (source, os.environ.get("PYTHONPATH")) if p)
     spec = {"name": job.exhibit, "index": job.index, "options": job.options, "seed": job.seed}
     return subprocess.Popen(

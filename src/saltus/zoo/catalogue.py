@@ -91,17 +91,12 @@ def exhibit(name: str, where: str = "") -> Exhibit:
     """The exhibit of that name. Raises UserError with the nearest known one."""
     if name not in EXHIBITS:
         raise UserError(
-            f"the zoo has no series `{name}`",
-            where=where,
-            wanted=nearest(name, EXHIBITS),
-            do="`saltus zoo` lists them",
+            f"the zoo has no series `{name}`", where=where, wanted=nearest(name, EXHIBITS), do="`saltus zoo` lists them"
         )
     return EXHIBITS[name]
 
 
-def courses(
-    name: str, options: Mapping[str, Any] | None = None, where: str = ""
-) -> tuple[Course, ...]:
+def courses(name: str, options: Mapping[str, Any] | None = None, where: str = "") -> tuple[Course, ...]:
     """The recipes behind a name, options applied. Raises UserError for an option or value it does not have."""
     shown = exhibit(name, where)
     chosen = dict(options or {})

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-SCHEDULE = Schedule(
-    steps=600, points=24, rate=4e-3, batch=1392, weight_decay=4.0, warmup=10, clip=None
-)
+SCHEDULE = Schedule(steps=600, points=24, rate=4e-3, batch=1392, weight_decay=4.0, warmup=10, clip=None)
 LENGTH = 4
 """`12 + 40 =`; the answer is the fifth token."""
 
@@ -101,18 +99,14 @@ class Grokking:
             "held_out_accuracy": (fresh.argmax(-1) == held).float().mean().item(),
         }
 
-    def _asked(
-        self, network: PreTrainedModel, *, held_out: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _asked(self, network: PreTrainedModel, *, held_out: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [pairs, vocabulary] after `a + b =`, and the right answers [pairs]."""
         prompts, answers = _prompts(self.p, self.fraction, self.split_seed, held_out)
         return network(prompts, logits_to_keep=1).logits[:, 0], answers
 
 
 @cache
-def _prompts(
-    p: int, fraction: float, split_seed: int, held_out: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _prompts(p: int, fraction: float, split_seed: int, held_out: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids [pairs, 4] of `a + b =` and the answers [pairs]; a number's id is the number."""
     import torch
 

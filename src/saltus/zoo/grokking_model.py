@@ -77,20 +77,14 @@ class PlainForCausalLM(PreTrainedModel):
         if length > limit:
             raise ValueError(f"{length} tokens are more than the {limit} positions of this network")
         keep = logits_to_keep or length
-        stream = self.embed(input_ids) + self.position(
-            _positions(input_ids, attention_mask, position_ids)
-        )
+        stream = self.embed(input_ids) + self.position(_positions(input_ids, attention_mask, position_ids))
         kept = stream[:, -keep:]
         heads = self.config.num_attention_heads
 
         def split(x: torch.Tensor) -> torch.Tensor:
             return x.view(batch, -1, heads, x.shape[-1] // heads).transpose(1, 2)
 
-        query, key, value = (
-            split(self.query(kept)),
-            split(self.key(stream)),
-            split(self.value(stream)),
-        )
+        query, key, value = (split(self.query(kept)), split(self.key(stream)), split(self.value(stream)))
         mixed = nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=_seen(length, keep, attention_mask, input_ids.device)
         )
@@ -105,9 +99,7 @@ class PlainForCausalLM(PreTrainedModel):
         return self.lm_head
 
 
-def _positions(
-    ids: torch.Tensor, mask: torch.Tensor | None, given: torch.Tensor | None
-) -> torch.Tensor:
+def _positions(ids: torch.Tensor, mask: torch.Tensor | None, given: torch.Tensor | None) -> torch.Tensor:
     """Positions [batch, length] counted from the first token that is no padding."""
     if given is not None:
         return given

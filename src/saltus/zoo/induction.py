@@ -49,11 +49,7 @@ class Induction:
 
     def __post_init__(self) -> None:
         # Rotary positions turn pairs of a head's coordinates.
-        if not (
-            isinstance(self.width, int)
-            and 0 < self.width <= 1024
-            and self.width % (2 * self.heads) == 0
-        ):
+        if not (isinstance(self.width, int) and 0 < self.width <= 1024 and self.width % (2 * self.heads) == 0):
             raise ValueError(f"width {self.width} is no multiple of {2 * self.heads} up to 1024")
 
     @property
@@ -94,9 +90,7 @@ class Induction:
 
         ids, periods = self.sequences(EVALUATION, seed_from("induction evaluation"))
         logits = network(ids[:, :-1]).logits
-        nats = torch.nn.functional.cross_entropy(
-            logits.transpose(1, 2), ids[:, 1:], reduction="none"
-        )
+        nats = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
         copied = torch.arange(1, self.length)[None] >= periods[:, None] + 1
         right = logits.argmax(-1) == ids[:, 1:]
         return {

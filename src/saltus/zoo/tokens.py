@@ -69,6 +69,4 @@ def _tokenizer(names: tuple[str, ...], *, by_character: bool) -> PreTrainedToken
     special = {"unk_token": UNK}
     if EOS in vocabulary:
         special |= {"eos_token": EOS, "pad_token": EOS}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **special
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **special)

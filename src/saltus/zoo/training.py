@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from saltus._version import __version__
 from saltus.hashing import content_hash, seed_from
 
 if TYPE_CHECKING:
@@ -57,9 +58,7 @@ class Schedule:
 
     def checkpoints(self) -> tuple[int, ...]:
         """The steps after which to save, 0 and `steps` among them; at most points + 1, ascending."""
-        return tuple(
-            sorted({round(self.steps * (i / self.points) ** 1.5) for i in range(self.points + 1)})
-        )
+        return tuple(sorted({round(self.steps * (i / self.points) ** 1.5) for i in range(self.points + 1)}))
 
     def rate_at(self, step: int) -> float:
         """Learning rate of the update that ends step `step + 1`."""
@@ -114,9 +113,7 @@ def checkpoint_name(step: int) -> str:
 def is_complete(course: Course, folder: Path) -> bool:
     """Every checkpoint is there and no training is under way."""
     steps = course.schedule.checkpoints()
-    return all((folder / checkpoint_name(s) / CARD).is_file() for s in steps) and not (
-        (folder / RESUME).exists()
-    )
+    return all((folder / checkpoint_name(s) / CARD).is_file() for s in steps) and not ((folder / RESUME).exists())
 
 
 def train(course: Course, seed: int, folder: Path, progress: Progress | None = None) -> None:
@@ -138,9 +135,7 @@ def _train(course: Course, seed: int, folder: Path, progress: Progress) -> None:
         torch.manual_seed(seed_from("zoo weights", seed))
         network = course.network()
     trained = [p for p in network.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trained, lr=schedule.rate, betas=schedule.betas, weight_decay=schedule.weight_decay
-    )
+    optimizer = torch.optim.AdamW(trained, lr=schedule.rate, betas=schedule.betas, weight_decay=schedule.weight_decay)
     start = _resume(folder / RESUME, network, optimizer)
     due = set(schedule.checkpoints())
     last_loss: float | None = None
@@ -161,16 +156,13 @@ def _train(course: Course, seed: int, folder: Path, progress: Progress) -> None:
         optimizer.step()
         last_loss = loss.item()
         if not math.isfinite(last_loss):
-            raise FloatingPointError(
-                f"{course.name}, seed {seed}: the loss is {last_loss} at {step}"
-            )
+            raise FloatingPointError(f"{course.name}, seed {seed}: the loss is {last_loss} at {step}")
     (folder / RESUME).unlink()
 
 
 def _save(
-    course: Course, seed: int, folder: Path, network: PreTrainedModel, step: int,
-    last_loss: float | None,
-) -> None:  # fmt: skip
+    course: Course, seed: int, folder: Path, network: PreTrainedModel, step: int, last_loss: float | None
+) -> None:
     """One checkpoint as an ordinary transformers folder with its card: whole or not there."""
     target = folder / checkpoint_name(step)
     if target.exists():  # saved before the kill; its resume state was not
@@ -185,13 +177,9 @@ def _save(
     temporary.rename(target)
 
 
-def _card(
-    course: Course, seed: int, network: PreTrainedModel, step: int, last_loss: float | None
-) -> dict[str, Any]:
+def _card(course: Course, seed: int, network: PreTrainedModel, step: int, last_loss: float | None) -> dict[str, Any]:
     import torch
     import transformers
-
-    import saltus
 
     params = sum(p.numel() for p in network.parameters() if p.requires_grad)
     tokens = step * course.tokens_per_step
@@ -209,11 +197,7 @@ def _card(
         **evaluated,
         "batch_loss": last_loss,
         "recipe": recipe(course),
-        "versions": {
-            "saltus": saltus.__version__,
-            "torch": str(torch.__version__),
-            "transformers": transformers.__version__,
-        },
+        "versions": {"saltus": __version__, "torch": str(torch.__version__), "transformers": transformers.__version__},
     }
 
 
@@ -221,10 +205,7 @@ def _write_resume(path: Path, network: Any, optimizer: Any, step: int) -> None:
     import torch
 
     temporary = path.with_name(f"tmp-{path.name}")
-    torch.save(
-        {"step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()},
-        temporary,
-    )
+    torch.save({"step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()}, temporary)
     os.replace(temporary, path)
 
 

@@ -1,0 +1,1 @@
+"""The command line: `main` holds the commands, `show` what they print, `options` what they share."""

@@ -1,0 +1,384 @@
+"""The commands, each thin: parse, call, show, exit.
+
+Exit codes: 0 done (a refuted hypothesis is a result), 1 a gate failed or, under --strict, a hypothesis was not kept,
+2 the user's input is at fault, 3 finished with stored failures, 130 interrupted (what was answered is stored).
+Everything heavy is imported inside a command, so `saltus --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from saltus._version import __version__
+from saltus.cli import options as opt
+from saltus.cli.planning import register
+from saltus.errors import UserError
+
+if TYPE_CHECKING:
+    from saltus.analysis.analyze import Analysed
+    from saltus.runner.here import Executor
+    from saltus.runner.loop import RunReport
+
+app = typer.Typer(
+    name="saltus",
+    help="Measures whether behaviours of large deep models emerge, with stated error rates.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        sys.stdout.write(f"saltus {__version__}\n")
+        raise typer.Exit(0)
+
+
+@app.command()
+def demo(out: opt.Out = Path("saltus-demo"), as_json: opt.Json = False, strict: opt.Strict = False) -> None:
+    """Train three small model series, ask them, judge, and write a report."""
+    from saltus.runner.demo import prepare
+    from saltus.runner.here import here
+
+    document = prepare(out, show=not as_json)
+    _run_study(document, out=out, as_json=as_json, strict=strict, executor=here())
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(help="Name of the study.")]) -> None:
+    """Write a commented study document to begin with."""
+    from saltus.study.new import write_template
+
+    path = write_template(name)
+    _say(f"Wrote {path}. Edit it, then: saltus run {path} --dry-run")
+
+
+@app.command()
+def run(
+    source: Annotated[str, typer.Argument(help="A study.yaml, or a model source such as dir:out/step-{step}.")],
+    task: opt.Tasks = None,
+    include_path: opt.IncludePath = None,
+    limit: opt.Limit = None,
+    dry_run: opt.DryRun = False,
+    shard: opt.Shard = None,
+    on: opt.On = None,
+    workers: opt.Workers = None,
+    threads: opt.Threads = None,
+    locate: opt.Locate = False,
+    interval: opt.Interval = None,
+    as_json: opt.Json = False,
+    strict: opt.Strict = False,
+) -> None:
+    """Ask the models, judge the answers, write findings and a report beside the study."""
+    from saltus.cli.executor import chosen
+    from saltus.study.new import document_for
+
+    executor: Executor | None = chosen(shard, on, workers=workers, threads=threads)
+    path = document_for(source, task or [], limit, include_path or ())
+    if dry_run:
+        _dry_run(path, as_json)
+        return
+    if locate:
+        if shard is not None or on is not None:
+            where = "--on" if shard is None else "--shard"
+            raise UserError("--locate goes with one process", where=where, do="leave one out")
+        _locate(path, interval, as_json)
+        executor = None
+    _run_study(path, out=None, as_json=as_json, strict=strict, executor=executor, part=shard)
+
+
+@app.command()
+def analyze(
+    sources: Annotated[list[str], typer.Argument(help="A study.yaml, or results files and folders.")],
+    out: opt.Out = Path("saltus-analysis"),
+    axis: opt.Axes = None,
+    series: opt.Series = None,
+    twin: opt.Twin = None,
+    factor: opt.Factor = None,
+    slices: opt.Slice = None,
+    rename: opt.Rename = None,
+    as_json: opt.Json = False,
+    strict: opt.Strict = False,
+) -> None:
+    """Judge published results, or a study's stored answers; no model is opened."""
+    from saltus.analysis.analyze import analyze_results, analyze_study, parse_choices, write
+
+    choices = parse_choices(axis=axis, series=series, twin=twin, factor=factor, slices=slices, rename=rename)
+    if len(sources) == 1 and Path(sources[0]).suffix in (".yaml", ".yml"):
+        analysed = analyze_study(Path(sources[0]), choices)
+    else:
+        analysed = analyze_results(sources, choices)
+    page = write(analysed, out)
+    _show(analysed, page, as_json)
+    _exit(analysed, strict=strict)
+
+
+@app.command()
+def report(source: Annotated[Path, typer.Argument(help="A study.yaml, or a folder written by analyze.")]) -> None:
+    """Write the report again from what is stored."""
+    from saltus.analysis.analyze import analyze_study, rewrite, write
+    from saltus.runner.open import store_path
+
+    page = rewrite(source) if source.is_dir() else write(analyze_study(source), store_path(source))
+    _say(f"Wrote {page}")
+
+
+@app.command()
+def lock(study: Annotated[Path, typer.Argument(help="A study.yaml.")], as_json: opt.Json = False) -> None:
+    """Write the study's hash down before looking: preregistration."""
+    from saltus.runner.open import open_store
+    from saltus.study.document import load
+    from saltus.study.lock import lock_path, write_lock
+
+    made = write_lock(load(study), study, open_store(study).answers_count())
+    if as_json:
+        _json({"study_id": made.study_id, "locked_at": made.locked_at, "answers_already": made.answers_already})
+        return
+    _say(f"Locked {study.name} as {made.study_id} on {made.locked_at} in {lock_path(study)}")
+    if made.answers_already:
+        _say(f"{made.answers_already:,} answers existed by then: this is not a preregistration.")
+    else:
+        _say("No answers existed.")
+
+
+@app.command()
+def verify(
+    source: Annotated[Path, typer.Argument(help="A study.yaml or its store.")], as_json: opt.Json = False
+) -> None:
+    """Hash every stored answer again and check the log's chain."""
+    from saltus.runner.open import missing_store, open_store
+
+    store = open_store(source)
+    if not store.exists():
+        raise missing_store(source)
+    problems = store.verify()
+    # What a kill leaves behind is no damage: nothing that was committed is lost.
+    damage = [problem for problem in problems if problem.severity == "damage"]
+    if as_json:
+        _json({"ok": not damage, "problems": [asdict(problem) for problem in problems]})
+    else:
+        for problem in problems:
+            _say(f"{problem.severity}: {problem.where}: {problem.what}")
+        whole = f"All {store.answers_count():,} answers are as they were written."
+        _say(f"{len(damage)} places are damaged." if damage else whole)
+    raise typer.Exit(1 if damage else 0)
+
+
+@app.command()
+def calibrate(
+    out: Annotated[Path | None, typer.Option("--out", help="Write the figures as JSON.")] = None,
+    n: Annotated[int, typer.Option("--n", help="Simulated truths in all.")] = 2000,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulation.")] = 17,
+    as_json: opt.Json = False,
+) -> None:
+    """Simulate known truth and say how often the verdict is wrong."""
+    from saltus.calibrate import calibrate as measure
+    from saltus.calibrate.tables import render
+    from saltus.records import Analysis
+
+    result = measure(n=n, seed=seed, analysis=Analysis())
+    if out is not None:
+        out.write_text(result.to_json() + "\n", encoding="utf-8")
+    if as_json:
+        sys.stdout.write(result.to_json() + "\n")
+    else:
+        _rich(render(result))
+
+
+@app.command()
+def zoo(as_json: opt.Json = False) -> None:
+    """List the small model series that are trained here."""
+    from saltus.cli import show
+
+    _listing(show.zoo(), as_json)
+
+
+@app.command()
+def tasks(as_json: opt.Json = False) -> None:
+    """List the installed tasks."""
+    _parts("tasks", as_json)
+
+
+@app.command()
+def conditions(as_json: opt.Json = False) -> None:
+    """List the installed conditions."""
+    _parts("conditions", as_json)
+
+
+@app.command()
+def models(as_json: opt.Json = False) -> None:
+    """List the installed model adapters."""
+    _parts("models", as_json)
+
+
+@app.command()
+def export(
+    study: Annotated[Path, typer.Argument(help="A study.yaml.")],
+    to: Annotated[Path, typer.Option("--to", help="A .parquet or .csv file; a folder for --as.")],
+    items: Annotated[bool, typer.Option("--items", help="One row per item instead of per number.")] = False,
+    form: Annotated[str | None, typer.Option("--as", help="every-eval-ever, inspect or inspect-json.")] = None,
+    by: Annotated[str, typer.Option("--by", help="Who publishes the records.")] = "unknown",
+    developer: Annotated[str, typer.Option("--developer", help="Who made the models.")] = "unknown",
+) -> None:
+    """Write the results table of a study, for any other tool."""
+    from saltus.export.table import export_records, export_table
+
+    if form is not None:
+        written = export_records(study, to, form, by=by, developer=developer, items=items)
+        _say(f"Wrote {written.results:,} results and {written.samples:,} samples to {to}")
+        for why, count in written.left_out.items():
+            _say(f"Left out: {count:,}: {why}")
+        return
+    rows = export_table(study, to, items=items)
+    _say(f"Wrote {rows:,} rows to {to}")
+
+
+@app.command()
+def doctor(
+    source: Annotated[str, typer.Argument(help="One model, e.g. dir:out/checkpoint-500.")],
+    task: opt.OneTask = None,
+    include_path: opt.IncludePath = None,
+    settings: opt.Settings = None,
+    as_json: opt.Json = False,
+) -> None:
+    """Open one model and show BOS, template, speed and a prompt exactly as asked."""
+    from saltus.runner.doctor import examine, render
+
+    examination = examine(source, task, settings=settings or (), include=include_path or ())
+    _json(examination.to_dict()) if as_json else _rich(render(examination))
+
+
+def main() -> None:
+    """Entry point: turns a user's mistake into a message and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+        if code == 130:  # typer makes an exit code of Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(code)
+    except UserError as error:
+        _fail(str(error), 2)
+    except typer.Abort:
+        _fail("Stopped.", 130)
+    except KeyboardInterrupt:
+        _fail("Stopped. What was answered is stored; the same command goes on.", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
+            _fail(f"{error.format_message()}\n  do:     saltus --help", 2)
+        raise
+
+
+def _run_study(
+    document: Path, *, out: Path | None, as_json: bool, strict: bool, executor: Executor | None, part: str | None = None
+) -> None:
+    from saltus.analysis.analyze import analyze_study, write
+    from saltus.runner.open import store_path
+
+    done = _asked(document, executor, show=not as_json) if executor is not None else None
+    if part is not None and done is not None:
+        said = f"This part is done: {done.asked:,} answers. When all are: saltus analyze {document}"
+        _say(said) if not as_json else _json({"asked": done.asked, "failures": done.failures})
+        raise typer.Exit(3 if done.failures else 0)
+    analysed = analyze_study(document)
+    page = write(analysed, out or store_path(document))
+    _show(analysed, page, as_json, done)
+    _exit(analysed, strict=strict)
+
+
+def _asked(document: Path, executor: Executor, *, show: bool) -> RunReport:
+    from rich.console import Console
+
+    from saltus.cli.bars import asking_bar
+    from saltus.runner.open import run_study
+
+    console = Console(stderr=True, quiet=not show)
+    with asking_bar(show) as progress:
+        return run_study(document, executor, progress=progress, say=lambda s: console.print(s, style="yellow"))
+
+
+def _locate(document: Path, interval: float | None, as_json: bool) -> None:
+    from saltus.cli.bars import checkpoints_bar
+    from saltus.cli.show_planning import located
+    from saltus.planning.locate import locate_study
+
+    with checkpoints_bar(not as_json) as watch:
+        found = locate_study(document, interval=interval, watch=watch)
+    if not as_json:
+        _rich(*located(found))
+
+
+def _dry_run(document: Path, as_json: bool) -> None:
+    from saltus.cli import show
+    from saltus.runner.dry_run import plan
+    from saltus.runner.open import open_store
+    from saltus.study import document as study
+
+    made = plan(study.load(document), open_store(document))
+    if as_json:
+        _json(show.plan_data(made))
+    else:
+        _rich(*show.plan(made))
+
+
+def _show(analysed: Analysed, page: Path, as_json: bool, done: RunReport | None = None) -> None:
+    from saltus.cli import show
+
+    if as_json:
+        _json(show.as_data(analysed, page, done))
+    else:
+        _rich(*show.analysed(analysed, done))
+        _say(f"Report: {page}")
+
+
+def _exit(analysed: Analysed, *, strict: bool) -> NoReturn:
+    if strict and any(h.outcome != "kept" for h in analysed.context.hypotheses):
+        raise typer.Exit(1)
+    raise typer.Exit(3 if analysed.context.failures else 0)
+
+
+def _parts(kind: Any, as_json: bool) -> None:
+    from saltus.cli import show
+
+    _listing(show.parts(kind), as_json)
+
+
+def _listing(rows: list[dict[str, Any]], as_json: bool) -> None:
+    from saltus.cli import show
+
+    _json(rows) if as_json else _rich(show.listing(rows))
+
+
+def _rich(*renderables: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:  # a pipe has no width of its own
+        console = Console(width=160)
+    for renderable in renderables:
+        console.print(renderable)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    sys.stderr.write(text + "\n")
+    sys.exit(code)

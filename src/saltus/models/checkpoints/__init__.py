@@ -1,0 +1,1 @@
+"""What a checkpoint folder holds: weights and their hash, tokenizers, names, GGUF files."""

@@ -1,0 +1,1 @@
+"""Models that Inspect reaches, and our models for Inspect."""

@@ -1,0 +1,1 @@
+"""Networks asked in this process: reading, packing, scoring and generating."""

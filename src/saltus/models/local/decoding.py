@@ -1,0 +1,196 @@
+"""Generation: greedy or sampled, each answer with a random stream of its own.
+
+Rows of like length are decoded together with a key/value cache, padded on the left under a mask, or, where a
+network does not bear that, rows of one length. Sampling reads one uniform number per token from the row's own
+generator, so neither order nor batch chooses another token. Limit: batches of other shapes differ by about 1e-6
+in a logit; a draw that falls within that of a boundary can change. Log-probabilities are the network's own,
+before temperature and top_p.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from saltus.models.local.head import read_logits, vocabulary
+from saltus.records import Settings
+
+
+@dataclass(slots=True)
+class Row:
+    """One prompt being answered. `limit`: tokens it may still say, by its settings or the network's window."""
+
+    index: int
+    prompt: tuple[int, ...]
+    settings: Settings
+    seed: int
+    limit: int
+    rng: np.random.Generator = field(init=False)
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    ranks: list[int] = field(default_factory=list)
+    text: str = ""
+    finish: str | None = None
+    """"eos", "stop", "length" (its settings), "window" (the network's), "nan"."""
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """What decoding needs beside the network: token ids that end an answer, and text from ids."""
+
+    eos: frozenset[int]
+    decode: Callable[[list[int]], str]
+    pads: bool = True
+    """The network reads a padded prompt as it reads the prompt alone (`pads_well`)."""
+
+
+def generate(net: Any, rows: Sequence[Row], speaker: Speaker, budget: int) -> Iterator[Row]:
+    """The same rows, finished, in any order. budget: tokens (padding and answers included) held at once."""
+    batch: list[Row] = []
+    for row in sorted(rows, key=lambda r: (-len(r.prompt), -r.limit, r.index)):
+        widest = max(len(r.prompt) + r.limit for r in (*batch, row))
+        apart = not speaker.pads and batch and len(batch[0].prompt) != len(row.prompt)
+        if apart or (batch and (len(batch) + 1) * widest > budget):
+            yield from _together(net, batch, speaker)
+            batch = []
+        batch.append(row)
+    if batch:
+        yield from _together(net, batch, speaker)
+
+
+def pads_well(net: Any, tolerance: float, window: int | None) -> bool:
+    """Whether left-padded prompts give the logits that they give alone, to so many nats, on random tokens.
+
+    A network that takes no mask or counts positions from the pads does not; it is then given prompts of one
+    length at a time. NaN counts as agreement: it is reported where it is asked.
+    """
+    dice = torch.Generator().manual_seed(1)
+    longest = min(window or 6, 6)
+    ids = torch.randint(vocabulary(net), (longest,), generator=dice).tolist()
+    prompts = [tuple(ids), tuple(ids[: (longest + 1) // 2])]
+
+    def first(*some: tuple[int, ...]) -> torch.Tensor:
+        rows = [Row(i, prompt, Settings(), 0, 1) for i, prompt in enumerate(some)]
+        return _State(net, rows).logits()[-1].float().log_softmax(-1)
+
+    with torch.inference_mode():
+        apart = (first(*prompts) - first(prompts[1])).abs()
+    return not bool((apart > tolerance).any())
+
+
+def _together(net: Any, batch: list[Row], speaker: Speaker) -> list[Row]:
+    start = time.perf_counter()
+    with torch.inference_mode():
+        state = _State(net, batch)
+        alive = batch
+        while alive:
+            _say(alive, state.logits(), speaker)
+            kept = [i for i, row in enumerate(alive) if row.finish is None]
+            alive = [alive[i] for i in kept]
+            if alive:
+                state.advance(kept, [row.ids[-1] for row in alive])
+    share = (time.perf_counter() - start) / sum(len(r.prompt) + len(r.ids) for r in batch)
+    for row in batch:
+        row.seconds = share * (len(row.prompt) + len(row.ids))
+    return batch
+
+
+class _State:
+    """Left-padded ids, their mask and the cache of one batch; rows leave it as they finish."""
+
+    def __init__(self, net: Any, batch: Sequence[Row]) -> None:
+        self.net, self.taken = net, inspect.signature(net.forward).parameters
+        width = max(len(row.prompt) for row in batch)
+        self.ids = torch.zeros((len(batch), width), dtype=torch.long)
+        self.mask = torch.zeros((len(batch), width), dtype=torch.long)
+        for i, row in enumerate(batch):
+            self.ids[i, width - len(row.prompt) :] = torch.tensor(row.prompt)
+            self.mask[i, width - len(row.prompt) :] = 1
+        self.ids, self.mask = self.ids.to(net.device), self.mask.to(net.device)
+        self.cache: Any = None
+
+    def logits(self) -> torch.Tensor:
+        """[rows, vocabulary] after the last token of each."""
+        fresh = self.ids if self.cache is None else self.ids[:, -1:]
+        places = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -fresh.shape[1] :]
+        given = {
+            "attention_mask": self.mask,
+            "position_ids": places,
+            "past_key_values": self.cache,
+            "use_cache": True,
+            "logits_to_keep": 1,
+        }
+        out = self.net(input_ids=fresh, **{k: v for k, v in given.items() if k in self.taken})
+        self.cache = getattr(out, "past_key_values", None)
+        return out.logits[:, -1]
+
+    def advance(self, kept: list[int], tokens: list[int]) -> None:
+        """Drops the rows that have finished and appends one token to the others."""
+        rows = torch.tensor(kept, device=self.ids.device)
+        if len(kept) < len(self.ids):
+            self.ids, self.mask = self.ids[rows], self.mask[rows]
+            if self.cache is not None:
+                self.cache.batch_select_indices(rows)
+        fresh = torch.tensor(tokens, device=self.ids.device)[:, None]
+        self.ids = torch.cat([self.ids, fresh], 1)
+        self.mask = torch.cat([self.mask, torch.ones_like(fresh)], 1)
+
+
+def _say(alive: Sequence[Row], logits: torch.Tensor, speaker: Speaker) -> None:
+    """Chooses one more token for every row and notes whether that ends it."""
+    tokens = logits.argmax(-1)
+    for i, row in enumerate(alive):
+        if row.settings.temperature > 0:
+            tokens[i] = draw(logits[i].double().cpu().numpy(), row.settings, row.rng.random())
+    logprobs, ranks = read_logits(logits, tokens)
+    for row, token, logprob, rank in zip(alive, tokens.tolist(), logprobs.tolist(), ranks.tolist(), strict=True):
+        if not np.isfinite(logprob):
+            row.finish = "nan"
+        elif token in speaker.eos:
+            row.finish = "eos"
+        else:
+            row.ids.append(token)
+            row.logprobs.append(logprob)
+            row.ranks.append(rank)
+            _end(row, speaker)
+        if row.finish in ("eos", "length", "window"):
+            row.text = speaker.decode(row.ids)
+
+
+def _end(row: Row, speaker: Speaker) -> None:
+    """Ends a row at a stop string (cut from its text) or at its limit."""
+    if row.settings.stop:
+        text = speaker.decode(row.ids)
+        found = [text.find(stop) for stop in row.settings.stop if stop in text]
+        if found:
+            row.text, row.finish = text[: min(found)], "stop"
+            return
+    if len(row.ids) >= row.limit:
+        row.finish = "length" if row.limit >= row.settings.max_tokens else "window"
+
+
+def draw(logits: np.ndarray, settings: Settings, u: float) -> int:
+    """The token at u in [0, 1) of the tempered distribution, in order of token ids, within top_p of its mass.
+
+    top_p keeps the smallest set of most likely tokens whose mass reaches it (Holtzman et al. 2020).
+    """
+    scaled = logits / settings.temperature
+    weights = np.exp(scaled - scaled.max())
+    weights /= weights.sum()
+    if settings.top_p < 1:
+        order = np.argsort(-weights, kind="stable")
+        kept = int(np.searchsorted(weights[order].cumsum(), settings.top_p)) + 1
+        weights[order[kept:]] = 0.0
+    mass = weights.cumsum()
+    token = int(np.searchsorted(mass, u * mass[-1], side="right"))
+    return min(token, len(logits) - 1)

@@ -1,0 +1,1 @@
+"""OpenAI-compatible servers, asked after a probe of what they can do."""

@@ -1,0 +1,1 @@
+"""Published results told by their content: one file per format."""

@@ -1,0 +1,1 @@
+"""The loop that asks models what a study wants to know, and where it runs."""

@@ -1,0 +1,386 @@
+"""Looks at one model before a study rests on it: policies, hashes, speed, and a prompt exactly as the network reads it.
+
+Most wrong emergence curves in published work come from what this shows: a BOS token missing or doubled, white space at
+the seam between prompt and answer, a template nobody asked for. `examine` returns data, `render` draws it.
+Limits: it looks at one model and one item; speed is that of one short batch.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saltus import plugins
+from saltus.documents import read_yaml
+from saltus.errors import UserError
+from saltus.models.base import Model, ModelError
+from saltus.records import Answer, AskPolicy, ModelRef, Request, SeriesEntry
+from saltus.study.document import loads
+from saltus.tasks.base import Task
+
+SPEED_ITEMS = 32
+"""Items of the task (or prompts of our own) that the speed is measured on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a prompt or its continuation; `logprob` (nats) and `rank` where it was asked for."""
+
+    id: int
+    text: str
+    part: str
+    """"prompt", "continuation" or "generated"."""
+    logprob: float | None = None
+    rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request as the network read it, and what it answered."""
+
+    kind: str
+    prompt: str
+    """As the task wrote it; the tokens show what became of it."""
+    continuation: str
+    tokens: tuple[Token, ...]
+    text: str = ""
+    """What was generated."""
+    finish: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """Everything that was seen."""
+
+    source: str
+    ref: ModelRef
+    found: int
+    """Models behind the source; the last one was examined."""
+    identity: str
+    offers: tuple[str, ...]
+    about: Mapping[str, Any]
+    """What the model says of itself: dtype, BOS, template, parameters, hashes, versions."""
+    task: str | None
+    item: str | None
+    asked: tuple[Asked, ...]
+    tokens_per_second: float | None
+    why_no_speed: str | None
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+def examine(
+    source: str,
+    task: str | Task | None = None,
+    *,
+    ask: AskPolicy | None = None,
+    base: Path | None = None,
+    settings: Sequence[str] = (),
+    include: Sequence[str] = (),
+) -> Examination:
+    """Opens the model behind `scheme:source` (the last one where there are several) and asks it one item.
+
+    task: a name such as `jsonl:items.jsonl`, or a task. base: what relative paths start at (default: here). settings:
+    `key=value`, as in an entry of a study's `models` or in its `ask`, which they override. include: folders with task
+    files of lm-eval, for `lm_eval:NAME`. Raises UserError for an unknown source, task or setting and for a model that
+    cannot be opened or asked.
+    """
+    base = base or Path.cwd()
+    scheme, colon, _ = source.partition(":")
+    if not colon:
+        raise UserError(f"`{source}` names no model", wanted="scheme:source, e.g. dir:out/checkpoint-500")
+    adapter = plugins.load("models", scheme, where=source)
+    entry, ask = _as_in_a_study(source, ask or AskPolicy(), settings, base)
+    chosen = _task(task, base, include) if isinstance(task, str) else task
+    try:
+        refs = adapter.series(entry, ask, base)
+        model = adapter.open(refs[-1], ask)
+        try:
+            return _examine(source, refs, model, chosen)
+        finally:
+            model.close()
+    except ModelError as error:
+        raise UserError(str(error), where=source, do="mend the checkpoint, or examine another") from error
+
+
+def _as_in_a_study(source: str, ask: AskPolicy, settings: Sequence[str], base: Path) -> tuple[SeriesEntry, AskPolicy]:
+    """The settings read, and refused, by whatever reads a study."""
+    entry: dict[str, Any] = {"from": source}
+    policy = asdict(ask)
+    for setting in settings:
+        key, sign, text = setting.partition("=")
+        if not sign:
+            raise UserError(f"--set {setting}", wanted="key=value, e.g. --set dtype=bfloat16")
+        (policy if key in policy else entry)[key] = read_yaml(text, f"--set {key}")[0]
+    policy["allow"] = list(policy["allow"])
+    document = {"study": "doctor", "models": [entry], "tasks": ["copying"], "ask": policy}
+    study = loads(json.dumps(document), base=base, name="--set")
+    return study.entries()[0], study.ask
+
+
+def _task(name: str, base: Path, include: Sequence[str]) -> Task:
+    """The task; of a group the first. include: folders that an `lm_eval:` task is looked for in."""
+    kind, _, source = name.partition(":")
+    options = {"include_path": list(include)} if include else {}
+    found = plugins.load("tasks", kind, where="--task")(source or None, base, **options)
+    return found[0] if isinstance(found, list) else found
+
+
+def _examine(source: str, refs: Sequence[ModelRef], model: Model, task: Task | None) -> Examination:
+    asked: tuple[Asked, ...] = ()
+    item_id, pairs = None, []
+    if task is not None:
+        lacking = task.needs - model.offers
+        if lacking:
+            raise UserError(
+                f"the task {task.name} needs {', '.join(sorted(lacking))}",
+                where=source,
+                wanted=f"one of what the model offers: {', '.join(sorted(model.offers))}",
+            )
+        item = task.items(1, np.random.default_rng(0))[0]
+        item_id, pairs = item.id, _converse(model, task, item)
+        asked = tuple(_shown(model, request, answer) for request, answer in pairs)
+    speed, why = _speed(model, task)
+    about = model.describe()
+    return Examination(
+        source=source,
+        ref=refs[-1],
+        found=len(refs),
+        identity=model.identity,
+        offers=tuple(sorted(model.offers)),
+        about=about,
+        task=task.name if task else None,
+        item=item_id,
+        asked=asked,
+        tokens_per_second=speed,
+        why_no_speed=why,
+        warnings=tuple(warnings(refs[-1], about, [request for request, _ in pairs])),
+    )
+
+
+def _converse(model: Model, task: Task, item: Any) -> list[tuple[Request, Answer]]:
+    """The item asked to its end: every request, encoded, with its answer."""
+    turns, talk = [], task.ask(item)
+    try:
+        request = next(talk)
+        while True:
+            encoded = model.encode(request)
+            answer = _ask(model, [encoded])[0]
+            turns.append((encoded, answer))
+            request = talk.send(answer)
+    except StopIteration:
+        return turns
+
+
+def _ask(model: Model, requests: Sequence[Request]) -> list[Answer]:
+    answer = model.generate if requests[0].kind == "generate" else model.loglikelihood
+    return list(answer(requests))
+
+
+def _shown(model: Model, request: Request, answer: Answer) -> Asked:
+    tokens = [Token(i, t, "prompt") for i, t in _spelled(model, request.prompt_ids or ())]
+    part = "generated" if request.kind == "generate" else "continuation"
+    spelled = _spelled(model, answer.token_ids or request.continuation_ids or ())
+    for k, (i, text) in enumerate(spelled):
+        logprob = answer.token_logprobs[k] if k < len(answer.token_logprobs) else None
+        rank = answer.token_ranks[k] if k < len(answer.token_ranks) else None
+        tokens.append(Token(i, text, part, logprob, rank))
+    return Asked(
+        request.kind,
+        request.prompt or str(list(request.messages)),
+        request.continuation,
+        tuple(tokens),
+        answer.text,
+        answer.finish,
+        answer.error,
+    )
+
+
+def _spelled(model: Model, ids: tuple[int, ...]) -> list[tuple[int, str]]:
+    pieces = getattr(model, "pieces", None)
+    return list(zip(ids, pieces(ids) if pieces else map(str, ids), strict=True))
+
+
+def _speed(model: Model, task: Task | None) -> tuple[float | None, str | None]:
+    """(tokens per second on one short batch, or why there is no such number)."""
+    if task is not None:
+        items = task.items(SPEED_ITEMS, np.random.default_rng(0))
+        requests = [next(task.ask(item)) for item in items]
+    elif "loglikelihood" in model.offers:
+        text = "The quick brown fox jumps over the lazy dog, number "
+        requests = [
+            Request(kind="loglikelihood", prompt=text + str(i), continuation=" and") for i in range(SPEED_ITEMS)
+        ]
+    else:
+        return None, "the model gives no log-likelihoods, and no task was named"
+    encoded = [model.encode(request) for request in requests]
+    _ask(model, encoded[:1])  # reads the weights
+    start = time.perf_counter()
+    answers = _ask(model, encoded)
+    seconds = time.perf_counter() - start
+    failed = [a.error for a in answers if a.error]
+    if len(failed) == len(answers):
+        return None, f"every answer failed: {failed[0]}"
+    return sum(a.tokens_in + a.tokens_out for a in answers) / seconds, None
+
+
+def warnings(ref: ModelRef, about: Mapping[str, Any], requests: Sequence[Request]) -> list[str]:
+    """What in policies, coordinates and prompts is known to mislead; one sentence each."""
+    return [*_of_the_model(ref, about), *_of_the_prompts(about, requests)]
+
+
+def _of_the_model(ref: ModelRef, about: Mapping[str, Any]) -> list[str]:
+    bos, eos, pad = about.get("bos", {}), about.get("eos", {}), about.get("pad", {})
+    template, dtype = about.get("template"), about.get("dtype")
+    found = []
+    if bos.get("id") is not None and not bos.get("prepended"):
+        found.append(
+            f"no BOS: the tokenizer has one ({bos.get('token', bos['id'])}) but it is not prepended; a model trained "
+            "with it scores far too low without. Compare with `bos: always`"
+        )
+    if eos and eos.get("id") is None:
+        found.append("no EOS: generated answers end at a stop string or the token limit only")
+    if pad and pad.get("id") is not None and pad["id"] == (eos or {}).get("id"):
+        found.append(
+            "pad is EOS: harmless here (pads are masked), but training with it can teach a model never to stop"
+        )
+    if isinstance(template, Mapping) and template.get("has_one") and not template.get("applied"):
+        found.append(
+            "a chat template is there and not applied: right for a base model, compare `template: auto` for a chat one"
+        )
+    if isinstance(template, Mapping) and template.get("policy") == "auto" and not template.get("has_one"):
+        found.append("`template: auto`, but the tokenizer has no chat template: prompts are asked as written")
+    if dtype not in (None, "float32"):
+        found.append(
+            f"{dtype} moves a log-likelihood by up to about 0.3 nats against float32: keep it fixed in a series"
+        )
+    size, vocabulary = about.get("tokenizer", {}).get("size"), about.get("vocabulary")
+    if size and vocabulary and size > vocabulary:
+        found.append(f"the tokenizer has {size} tokens, the network {vocabulary}: some texts cannot be asked")
+    if not {"step", "tokens", "flops", "date", "loss"} & ref.coords.keys():
+        found.append("no coordinate along training (step, tokens, …): name one in the pattern or in series.yaml")
+    elif "tokens" not in ref.coords and "step" in ref.coords:
+        found.append("training tokens are unknown: state `tokens_per_step` to judge along tokens")
+    return found
+
+
+def _of_the_prompts(about: Mapping[str, Any], requests: Sequence[Request]) -> list[str]:
+    bos, unknown = about.get("bos", {}).get("id"), about.get("unk", {}).get("id")
+    found = []
+    ids = [(*(r.prompt_ids or ()), *(r.continuation_ids or ())) for r in requests]
+    if bos is not None and any(one[:2] == (bos, bos) for one in ids):
+        found.append("double BOS: the prompt begins with two; the text brings its own, remove it there")
+    if unknown is not None and any(unknown in one for one in ids):
+        found.append("unknown tokens: the tokenizer cannot spell part of the prompt or its continuation")
+    if any(r.prompt != r.prompt.rstrip(" ") and not r.messages for r in requests):
+        said = "it was moved to the continuation" if requests[0].continuation else "the answer's first token changes"
+        found.append(f"trailing space in the prompt: {said}; write the space in front of the continuation instead")
+    together = [r for r in requests if r.continuation and r.prompt and _run_together(r)]
+    if together:
+        seam = f"…{together[0].prompt[-12:]!r} + {together[0].continuation[:12]!r}…"
+        found.append(f"prompt and continuation run together: {seam}; is a space missing?")
+    if about.get("boundary_tokens_split"):
+        found.append("a token would span prompt and continuation: they were encoded apart")
+    if about.get("empty_prompts"):
+        found.append("an empty prompt: BOS (or EOS) stands for it")
+    return found
+
+
+def _run_together(request: Request) -> bool:
+    return request.prompt[-1].isalnum() and request.continuation[0].isalnum()
+
+
+def render(examination: Examination) -> Any:
+    """A rich renderable: facts, warnings, then each request token by token with its continuation marked.
+
+    Tokens are parted by a thin bar, what was scored or said stands after ▶; a space is ·, a line break ⏎.
+    """
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in _facts(examination):
+        facts.add_row(name, value)
+    parts: list[Any] = [facts]
+    for warning in examination.warnings:
+        parts.append(Text.assemble(("! ", "bold yellow"), warning))
+    if not examination.warnings:
+        parts.append(Text("Nothing suspicious was seen.", "green"))
+    for asked in examination.asked:
+        parts += [Text(""), *_drawn(asked)]
+    return Group(*parts)
+
+
+def _facts(examination: Examination) -> list[tuple[str, str]]:
+    about, ref = examination.about, examination.ref
+    bos, template = about.get("bos", {}), about.get("template", {})
+    where = " ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in ref.coords.items())
+    said = "prepended" if bos.get("prepended") else "not prepended"
+    applied = template.get("applied", False) if isinstance(template, Mapping) else template != "none"
+    policy = template.get("policy") if isinstance(template, Mapping) else template
+    params, speed = about.get("params"), examination.tokens_per_second
+    others = f", the last of {examination.found} behind {examination.source}" if examination.found > 1 else ""
+    rows = [
+        ("model", f"{ref.location}{'@' + ref.revision if ref.revision else ''}{others}"),
+        ("series", f"{ref.series}   {where}"),
+        (
+            "kind",
+            f"{about.get('architecture', about.get('kind', '?'))}, {about.get('dtype', '?')}"
+            + (f" of {about['quantisation']}" if about.get("quantisation") else "")
+            + (f", {params:,.0f} parameters" if params else "")
+            + (f", window {about['window']}" if about.get("window") else ""),
+        ),
+        ("BOS", f"{said} (policy {bos.get('policy', '?')}, token {bos.get('token') or bos.get('id')})"),
+        ("template", f"{'applied' if applied else 'not applied'} (policy {policy})"),
+        ("offers", ", ".join(examination.offers)),
+        ("identity", examination.identity),
+        ("weights", str(about.get("weights_hash", "no files"))),
+        ("tokenizer", str(about.get("tokenizer", {}).get("hash", "no files"))),
+        (
+            "speed",
+            f"{speed:,.0f} tokens/s on {about.get('device', 'this machine')}"
+            if speed
+            else f"unknown: {examination.why_no_speed}",
+        ),
+    ]
+    if examination.task:
+        rows.append(("task", f"{examination.task}, item {examination.item}"))
+    return rows
+
+
+def _drawn(asked: Asked) -> list[Any]:
+    from rich.text import Text
+
+    line = Text(overflow="fold")
+    part = "prompt"
+    for token in asked.tokens:
+        if token.part != part:
+            line.append(" ▶ ", "bold green")
+            part = token.part
+        shown = token.text.replace(" ", "·").replace("\n", "⏎") or "∅"
+        line.append(shown, "bold green" if part != "prompt" else "")
+        line.append("▏", "dim")
+    drawn: list[Any] = [Text(f"{asked.kind}, {len(asked.tokens)} tokens", "bold"), line]
+    scored = [t for t in asked.tokens if t.logprob is not None]
+    if asked.error:
+        drawn.append(Text(f"failed: {asked.error}", "red"))
+    elif scored:
+        total = sum(t.logprob or 0.0 for t in scored)
+        each = " ".join(f"{t.logprob:.2f}" + ("" if not t.rank else f" (rank {t.rank})") for t in scored)
+        drawn.append(Text(f"log-probability {total:.3f} nats = {each}", "dim"))
+    if asked.kind == "generate" and not asked.error:
+        drawn.append(Text(f"said {asked.text!r}, ended by {asked.finish}", "dim"))
+    return drawn

@@ -1,0 +1,65 @@
+"""From a study document on disk to answers in the store beside it.
+
+Every command that asks models comes through here: it opens the store `NAME.saltus/` beside `NAME.yaml`, compares
+the document with its lock, and tells whoever listens where the run is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from saltus.errors import UserError
+from saltus.runner.here import Executor
+from saltus.runner.loop import RunReport, Tell, run
+from saltus.store import Store
+from saltus.study import document as studies
+from saltus.study.document import Study
+from saltus.study.lock import deviations, read_lock
+
+
+def store_path(document: Path) -> Path:
+    """`NAME.saltus` beside `NAME.yaml`."""
+    return document.with_suffix(".saltus")
+
+
+def open_store(source: Path) -> Store:
+    """The store of a study document, or the store itself, without creating it."""
+    return Store(source if source.suffix == ".saltus" or source.is_dir() else store_path(source))
+
+
+def run_study(
+    document: Path,
+    executor: Executor | None = None,
+    *,
+    progress: Tell | None = None,
+    say: Callable[[str], None] | None = None,
+) -> RunReport:
+    """Asks what is missing, here or where the executor says. say: takes one sentence per deviation from the lock.
+
+    Raises UserError for the user's mistakes.
+    """
+    study = studies.load(document)
+    store = open_store(document)
+    for sentence in deviations(study, read_lock(document)):
+        if say is not None:
+            say(f"Deviation from the lock: {sentence}")
+    return run(study, store, progress=progress, executor=executor)
+
+
+def missing_store(document: Path) -> UserError:
+    """For commands that read answers where none were ever stored."""
+    return UserError(
+        "nothing has been asked yet",
+        where=str(store_path(document)),
+        wanted="a store with answers",
+        do=f"saltus run {document}",
+    )
+
+
+def load_with_store(document: Path) -> tuple[Study, Store]:
+    """A study and its store. Raises UserError where it never ran."""
+    study, store = studies.load(document), open_store(document)
+    if not store.exists():
+        raise missing_store(document)
+    return study, store

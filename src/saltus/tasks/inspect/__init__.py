@@ -1,0 +1,1 @@
+"""Tasks of Inspect, asked of any series and scored from stored answers."""

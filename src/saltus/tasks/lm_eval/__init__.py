@@ -1,0 +1,1 @@
+"""Tasks of lm-evaluation-harness: its prompts, our scorer and statistics."""

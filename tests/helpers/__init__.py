@@ -1,0 +1,1 @@
+"""What tests share: curves of known truth, small studies, servers and files to read. No tests stand here."""
