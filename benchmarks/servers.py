@@ -178,7 +178,7 @@ def look(kind: str, args: argparse.Namespace) -> dict[str, Any]:
 
 def compared(theirs: Any, ours: Any) -> dict[str, Any]:
     """What the probe saw, log-likelihoods or their refusal, and greedy texts."""
-    about = theirs.describe()
+    about = theirs.describe().plain()
     likely = [Request(kind="loglikelihood", prompt=a, continuation=b) for a, b in PAIRS]
     greedy = [Request(kind="generate", prompt=p, settings=Settings(max_tokens=8)) for p in PROMPTS]
     found: dict[str, Any] = {

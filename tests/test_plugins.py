@@ -17,7 +17,7 @@ import pytest
 from saltus import plugins
 from saltus.errors import UserError
 
-from helpers.places import ROOT
+from helpers.places import ROOT, python_path
 
 DOCS = ROOT / "docs"
 PAGES = ("task", "condition", "model", "check")
@@ -52,7 +52,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(package: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(package)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(package), python_path()))}
     command = [sys.executable, "-c", "from saltus.cli.main import main; main()", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

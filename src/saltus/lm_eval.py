@@ -107,7 +107,7 @@ class SaltusLM(TemplateLM):
 
     def get_model_info(self) -> dict[str, Any]:
         """What the harness writes into its results: which weights these were."""
-        about = self.model.describe()
+        about = self.model.describe().plain()
         names = ("identity", "weights_hash", "params", "dtype", "engine", "self_check")
         return {**{f"saltus_{n}": about.get(n) for n in names}, "saltus_truncated": self.truncated}
 

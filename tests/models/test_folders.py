@@ -115,7 +115,7 @@ def test_params_are_counted_and_flops_marked_as_derived(tmp_path: Path, tiny: Ti
     assert ref.coords["params"] == 39_808
     assert ref.coords["flops"] == 6 * 39_808 * 700
     model = adapter.open(ref, ASK)
-    assert model.describe()["derived"]["flops"] == "6 · params · tokens"
+    assert model.describe().detail["derived"]["flops"] == "6 · params · tokens"
     (stated,) = listed(tmp_path, "step-{step}", coords={"params": 5.0}, tokens_per_step=1.0)
     assert stated.coords["flops"] == 6 * 5 * 7
     assert "params" not in stated.recipe["derived"]

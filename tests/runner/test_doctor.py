@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from saltus.cli.show_doctor import render
 from saltus.errors import UserError
 from saltus.models.local.tiny import checkpoint
 from saltus.records import Answer, AskPolicy, Item, Request
-from saltus.runner.doctor import examine, render
+from saltus.runner.doctor import examine
 from saltus.testing import ToyTask
 
 
@@ -59,7 +60,7 @@ def test_the_last_model_of_a_series_is_examined(out: Path) -> None:
     assert (seen.found, seen.ref.coords["step"]) == (3, 50)
     assert seen.tokens_per_second is not None
     assert seen.tokens_per_second > 10
-    assert seen.about["dtype"] == "float32"
+    assert seen.about.dtype == "float32"
     assert json.loads(json.dumps(seen.to_dict()))["identity"] == seen.identity
 
 
@@ -142,8 +143,8 @@ def test_settings_are_those_of_a_study(out: Path) -> None:
         settings=["step=[5]", "device_map=cpu", "dtype=bfloat16", "bos=always", "tokens_per_step=10"],
     )
     assert (seen.found, seen.ref.coords["step"], seen.ref.coords["tokens"]) == (1, 5, 50)
-    assert (seen.about["device"], seen.about["dtype"]) == ("cpu", "bfloat16")
-    assert seen.about["bos"]["policy"] == "always"
+    assert (seen.about.device, seen.about.dtype) == ("cpu", "bfloat16")
+    assert seen.about.bos.policy == "always"
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_the_entry_of_a_study_gives_a_sorted_series(tmp_path: Path) -> None:
     model = adapter.open(ModelRef(**stored), ASK)
     assert isinstance(model, Model)
     assert model.identity == adapter.open(refs[3], ASK).identity
-    json.dumps(model.describe())
+    json.dumps(model.describe().plain())
 
 
 @pytest.mark.parametrize(

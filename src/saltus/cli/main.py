@@ -253,7 +253,8 @@ def doctor(
     as_json: opt.Json = False,
 ) -> None:
     """Open one model and show BOS, template, speed and a prompt exactly as asked."""
-    from saltus.runner.doctor import examine, render
+    from saltus.cli.show_doctor import render
+    from saltus.runner.doctor import examine
 
     examination = examine(source, task, settings=settings or (), include=include_path or ())
     _json(examination.to_dict()) if as_json else _rich(render(examination))

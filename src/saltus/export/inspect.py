@@ -34,6 +34,7 @@ from saltus.store.rows import item_from_json
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample
 
+    from saltus.runner.contract import Study
     from saltus.store import Store
     from saltus.tasks.base import Task
 
@@ -85,7 +86,7 @@ def export_inspect(document: Path, to: Path, form: str = "inspect") -> Written:
     return Written(files=tuple(files), results=results, samples=samples, left_out=dict(source.left_out))
 
 
-def _sources(study: Any, store: Store) -> _Sources:
+def _sources(study: Study, store: Store) -> _Sources:
     asks = store.asks().select("model", "ask_id", "keys", "time").collect()
     known = store.items().select("item_hash", "item").collect()
     return _Sources(

@@ -9,14 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from saltus.hashing import content_hash
+from saltus.models.description import Bos, Description, Template, Tokenizer
 from saltus.records import Answer, AskPolicy, ModelRef, Request, SeriesEntry
 
-__all__ = ["Adapter", "AskPolicy", "Model", "ModelError", "SeriesEntry", "answer_key"]
+__all__ = [
+    "Adapter",
+    "AskPolicy",
+    "Bos",
+    "Description",
+    "Model",
+    "ModelError",
+    "SeriesEntry",
+    "Template",
+    "Tokenizer",
+    "answer_key",
+]
 
 
 class ModelError(Exception):
@@ -46,8 +58,8 @@ class Model(Protocol):
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Answer]: ...
 
-    def describe(self) -> Mapping[str, Any]:
-        """For provenance and `doctor`: dtype, BOS, template, params, tokenizer and weight hashes, versions."""
+    def describe(self) -> Description:
+        """For provenance and `doctor`; see `Description`, of which only `kind` has to be there."""
         ...
 
     def close(self) -> None: ...

@@ -1,7 +1,7 @@
 """Looks at one model before a study rests on it: policies, hashes, speed, and a prompt exactly as the network reads it.
 
 Most wrong emergence curves in published work come from what this shows: a BOS token missing or doubled, white space at
-the seam between prompt and answer, a template nobody asked for. `examine` returns data, `render` draws it.
+the seam between prompt and answer, a template nobody asked for. `examine` returns data, `cli.show_doctor` draws it.
 Limits: it looks at one model and one item; speed is that of one short batch.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ import numpy as np
 from saltus import plugins
 from saltus.documents import read_yaml
 from saltus.errors import UserError
-from saltus.models.base import Model, ModelError
+from saltus.models.base import Description, Model, ModelError
 from saltus.records import Answer, AskPolicy, ModelRef, Request, SeriesEntry
+from saltus.runner.symptoms import warnings
 from saltus.study.document import loads
 from saltus.tasks.base import Task
 
@@ -65,7 +66,7 @@ class Examination:
     """Models behind the source; the last one was examined."""
     identity: str
     offers: tuple[str, ...]
-    about: Mapping[str, Any]
+    about: Description
     """What the model says of itself: dtype, BOS, template, parameters, hashes, versions."""
     task: str | None
     item: str | None
@@ -76,7 +77,7 @@ class Examination:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return asdict(self)
+        return {**asdict(self), "about": self.about.plain()}
 
 
 def examine(
@@ -151,7 +152,7 @@ def _examine(source: str, refs: Sequence[ModelRef], model: Model, task: Task | N
         item_id, pairs = item.id, _converse(model, task, item)
         asked = tuple(_shown(model, request, answer) for request, answer in pairs)
     speed, why = _speed(model, task)
-    about = model.describe()
+    about = Description.of(model.describe())
     return Examination(
         source=source,
         ref=refs[-1],
@@ -232,155 +233,3 @@ def _speed(model: Model, task: Task | None) -> tuple[float | None, str | None]:
     if len(failed) == len(answers):
         return None, f"every answer failed: {failed[0]}"
     return sum(a.tokens_in + a.tokens_out for a in answers) / seconds, None
-
-
-def warnings(ref: ModelRef, about: Mapping[str, Any], requests: Sequence[Request]) -> list[str]:
-    """What in policies, coordinates and prompts is known to mislead; one sentence each."""
-    return [*_of_the_model(ref, about), *_of_the_prompts(about, requests)]
-
-
-def _of_the_model(ref: ModelRef, about: Mapping[str, Any]) -> list[str]:
-    bos, eos, pad = about.get("bos", {}), about.get("eos", {}), about.get("pad", {})
-    template, dtype = about.get("template"), about.get("dtype")
-    found = []
-    if bos.get("id") is not None and not bos.get("prepended"):
-        found.append(
-            f"no BOS: the tokenizer has one ({bos.get('token', bos['id'])}) but it is not prepended; a model trained "
-            "with it scores far too low without. Compare with `bos: always`"
-        )
-    if eos and eos.get("id") is None:
-        found.append("no EOS: generated answers end at a stop string or the token limit only")
-    if pad and pad.get("id") is not None and pad["id"] == (eos or {}).get("id"):
-        found.append(
-            "pad is EOS: harmless here (pads are masked), but training with it can teach a model never to stop"
-        )
-    if isinstance(template, Mapping) and template.get("has_one") and not template.get("applied"):
-        found.append(
-            "a chat template is there and not applied: right for a base model, compare `template: auto` for a chat one"
-        )
-    if isinstance(template, Mapping) and template.get("policy") == "auto" and not template.get("has_one"):
-        found.append("`template: auto`, but the tokenizer has no chat template: prompts are asked as written")
-    if dtype not in (None, "float32"):
-        found.append(
-            f"{dtype} moves a log-likelihood by up to about 0.3 nats against float32: keep it fixed in a series"
-        )
-    size, vocabulary = about.get("tokenizer", {}).get("size"), about.get("vocabulary")
-    if size and vocabulary and size > vocabulary:
-        found.append(f"the tokenizer has {size} tokens, the network {vocabulary}: some texts cannot be asked")
-    if not {"step", "tokens", "flops", "date", "loss"} & ref.coords.keys():
-        found.append("no coordinate along training (step, tokens, …): name one in the pattern or in series.yaml")
-    elif "tokens" not in ref.coords and "step" in ref.coords:
-        found.append("training tokens are unknown: state `tokens_per_step` to judge along tokens")
-    return found
-
-
-def _of_the_prompts(about: Mapping[str, Any], requests: Sequence[Request]) -> list[str]:
-    bos, unknown = about.get("bos", {}).get("id"), about.get("unk", {}).get("id")
-    found = []
-    ids = [(*(r.prompt_ids or ()), *(r.continuation_ids or ())) for r in requests]
-    if bos is not None and any(one[:2] == (bos, bos) for one in ids):
-        found.append("double BOS: the prompt begins with two; the text brings its own, remove it there")
-    if unknown is not None and any(unknown in one for one in ids):
-        found.append("unknown tokens: the tokenizer cannot spell part of the prompt or its continuation")
-    if any(r.prompt != r.prompt.rstrip(" ") and not r.messages for r in requests):
-        said = "it was moved to the continuation" if requests[0].continuation else "the answer's first token changes"
-        found.append(f"trailing space in the prompt: {said}; write the space in front of the continuation instead")
-    together = [r for r in requests if r.continuation and r.prompt and _run_together(r)]
-    if together:
-        seam = f"…{together[0].prompt[-12:]!r} + {together[0].continuation[:12]!r}…"
-        found.append(f"prompt and continuation run together: {seam}; is a space missing?")
-    if about.get("boundary_tokens_split"):
-        found.append("a token would span prompt and continuation: they were encoded apart")
-    if about.get("empty_prompts"):
-        found.append("an empty prompt: BOS (or EOS) stands for it")
-    return found
-
-
-def _run_together(request: Request) -> bool:
-    return request.prompt[-1].isalnum() and request.continuation[0].isalnum()
-
-
-def render(examination: Examination) -> Any:
-    """A rich renderable: facts, warnings, then each request token by token with its continuation marked.
-
-    Tokens are parted by a thin bar, what was scored or said stands after ▶; a space is ·, a line break ⏎.
-    """
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
-    for name, value in _facts(examination):
-        facts.add_row(name, value)
-    parts: list[Any] = [facts]
-    for warning in examination.warnings:
-        parts.append(Text.assemble(("! ", "bold yellow"), warning))
-    if not examination.warnings:
-        parts.append(Text("Nothing suspicious was seen.", "green"))
-    for asked in examination.asked:
-        parts += [Text(""), *_drawn(asked)]
-    return Group(*parts)
-
-
-def _facts(examination: Examination) -> list[tuple[str, str]]:
-    about, ref = examination.about, examination.ref
-    bos, template = about.get("bos", {}), about.get("template", {})
-    where = " ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in ref.coords.items())
-    said = "prepended" if bos.get("prepended") else "not prepended"
-    applied = template.get("applied", False) if isinstance(template, Mapping) else template != "none"
-    policy = template.get("policy") if isinstance(template, Mapping) else template
-    params, speed = about.get("params"), examination.tokens_per_second
-    others = f", the last of {examination.found} behind {examination.source}" if examination.found > 1 else ""
-    rows = [
-        ("model", f"{ref.location}{'@' + ref.revision if ref.revision else ''}{others}"),
-        ("series", f"{ref.series}   {where}"),
-        (
-            "kind",
-            f"{about.get('architecture', about.get('kind', '?'))}, {about.get('dtype', '?')}"
-            + (f" of {about['quantisation']}" if about.get("quantisation") else "")
-            + (f", {params:,.0f} parameters" if params else "")
-            + (f", window {about['window']}" if about.get("window") else ""),
-        ),
-        ("BOS", f"{said} (policy {bos.get('policy', '?')}, token {bos.get('token') or bos.get('id')})"),
-        ("template", f"{'applied' if applied else 'not applied'} (policy {policy})"),
-        ("offers", ", ".join(examination.offers)),
-        ("identity", examination.identity),
-        ("weights", str(about.get("weights_hash", "no files"))),
-        ("tokenizer", str(about.get("tokenizer", {}).get("hash", "no files"))),
-        (
-            "speed",
-            f"{speed:,.0f} tokens/s on {about.get('device', 'this machine')}"
-            if speed
-            else f"unknown: {examination.why_no_speed}",
-        ),
-    ]
-    if examination.task:
-        rows.append(("task", f"{examination.task}, item {examination.item}"))
-    return rows
-
-
-def _drawn(asked: Asked) -> list[Any]:
-    from rich.text import Text
-
-    line = Text(overflow="fold")
-    part = "prompt"
-    for token in asked.tokens:
-        if token.part != part:
-            line.append(" ▶ ", "bold green")
-            part = token.part
-        shown = token.text.replace(" ", "·").replace("\n", "⏎") or "∅"
-        line.append(shown, "bold green" if part != "prompt" else "")
-        line.append("▏", "dim")
-    drawn: list[Any] = [Text(f"{asked.kind}, {len(asked.tokens)} tokens", "bold"), line]
-    scored = [t for t in asked.tokens if t.logprob is not None]
-    if asked.error:
-        drawn.append(Text(f"failed: {asked.error}", "red"))
-    elif scored:
-        total = sum(t.logprob or 0.0 for t in scored)
-        each = " ".join(f"{t.logprob:.2f}" + ("" if not t.rank else f" (rank {t.rank})") for t in scored)
-        drawn.append(Text(f"log-probability {total:.3f} nats = {each}", "dim"))
-    if asked.kind == "generate" and not asked.error:
-        drawn.append(Text(f"said {asked.text!r}, ended by {asked.finish}", "dim"))
-    return drawn

@@ -16,6 +16,7 @@ from saltus import plugins
 from saltus.errors import reason
 from saltus.models.base import Model, answer_key
 from saltus.records import ModelRef, Request
+from saltus.runner.contract import Study
 from saltus.runner.here import Executor, Share, here
 from saltus.runner.loop import resolve
 from saltus.runner.machine import host
@@ -83,7 +84,7 @@ class Plan:
         return None if None in times else sum(t for t in times if t is not None)
 
 
-def plan(study: Any, store: Store, *, executor: Executor | None = None) -> Plan:
+def plan(study: Study, store: Store, *, executor: Executor | None = None) -> Plan:
     """Raises UserError for the user's mistakes; a model that cannot be opened is in the plan."""
     models = resolve(study)
     work = work_of(study, keep=_WINDOW if len(models) > 1 else 0)
@@ -96,7 +97,7 @@ def plan(study: Any, store: Store, *, executor: Executor | None = None) -> Plan:
 
 
 def _planned(
-    study: Any, store: Store, found: Contents, work: Work, part: tuple[ModelRef, Sequence[Task], Share]
+    study: Study, store: Store, found: Contents, work: Work, part: tuple[ModelRef, Sequence[Task], Share]
 ) -> ModelPlan:
     ref, tasks, share = part
     name, series = model_name(ref), ref.series

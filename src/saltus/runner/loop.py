@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator
-from typing import Any
+from collections.abc import Generator, Iterator, Sequence
 
 from saltus import plugins
 from saltus.records import ModelRef
+from saltus.runner.contract import Study
 from saltus.runner.here import Executor, Stopped, here
 from saltus.runner.outcome import ModelReport, RunReport, model_name
 from saltus.runner.progress import Clock, Progress, Tell
@@ -33,7 +33,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run(
-    study: Any,
+    study: Study,
     store: Store,
     *,
     progress: Tell | None = None,
@@ -84,10 +84,10 @@ def _cut_short(results: Iterator[ModelReport], stop: KeyboardInterrupt) -> list[
     return []
 
 
-def resolve(study: Any) -> list[tuple[ModelRef, list[Task]]]:
+def resolve(study: Study) -> list[tuple[ModelRef, Sequence[Task]]]:
     """Every model of the study with the tasks it is asked. Raises UserError where a source has none."""
     tasks = study.tasks()
-    found: list[tuple[ModelRef, list[Task]]] = []
+    found: list[tuple[ModelRef, Sequence[Task]]] = []
     for entry in study.entries():
         adapter = plugins.load("models", entry.scheme, where=f"from: {entry.scheme}:{entry.source}")
         asked = study.asked(entry, tasks)

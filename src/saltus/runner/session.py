@@ -21,8 +21,9 @@ from saltus import plugins
 from saltus._version import __version__
 from saltus.errors import MissingExtra, UserError, reason
 from saltus.hashing import canonical
-from saltus.models.base import Model
+from saltus.models.base import Description, Model
 from saltus.records import ModelRef
+from saltus.runner.contract import Study
 from saltus.runner.conversations import conduct
 from saltus.runner.here import Share, Stopped
 from saltus.runner.machine import host
@@ -59,7 +60,7 @@ Asked = tuple[ModelRef, Sequence[Task]]
 class Session:
     """Call it with a share; `hear` takes how far the share is."""
 
-    study: Any
+    study: Study
     store: Store
     settings: RunSettings
     models: Sequence[Asked]
@@ -162,7 +163,9 @@ class Session:
     def _said(self, model: Model, last: ModelRecord | None) -> dict[str, Any]:
         """The line about a model. What it does not know yet is what the last record of the same weights says."""
         known = last.describe if last is not None and last.identity == model.identity else {}
-        describe = {k: known.get(k) if v is None else v for k, v in model.describe().items()}
+        found = Description.of(model.describe()).plain()
+        describe = {k: known.get(k) if v is None else v for k, v in found.items()}
+        describe = {k: v for k, v in describe.items() if v is not None}
         return {"identity": model.identity, "ref": model.ref, "describe": describe, "study_id": self.study.study_id}
 
     def _record_gap(self, ref: ModelRef, task: str | None, what: str, why: str) -> None:
@@ -174,7 +177,7 @@ def _leads(ask: Ask) -> bool:
     return hasattr(ask.question.task, "conduct")
 
 
-def begin(study: Any, store: Store, settings: RunSettings, models: Sequence[Asked], work: Work) -> Session:
+def begin(study: Study, store: Store, settings: RunSettings, models: Sequence[Asked], work: Work) -> Session:
     """The driver's own session; its log says first what is run."""
     line = {
         "study_id": study.study_id,
@@ -187,7 +190,7 @@ def begin(study: Any, store: Store, settings: RunSettings, models: Sequence[Aske
     return Session(study, store, settings, models, work, writer, line, writer.name, _nobody)
 
 
-def work_of(study: Any, keep: int) -> Work:
+def work_of(study: Study, keep: int) -> Work:
     """The study's questions; so many are kept rendered from one model to the next."""
     return Work(study.seed, study.repeats, study.limit, study.conditions(), keep)
 
@@ -229,7 +232,7 @@ def _reachable(store: Store) -> str:
 
 def _anew(
     version: str,
-    study: Any,
+    study: Study,
     place: str,
     settings: RunSettings,
     names: Sequence[tuple[ModelRef, Sequence[str]]],

@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 
 from saltus.store.base import Segments
+from saltus.store.selection import What
 from saltus.store.upkeep import Problem
 from saltus.store.writer import Writer
 
@@ -20,7 +19,7 @@ __all__ = ["Problem", "Store", "Writer"]
 class Store(Segments):
     """Segments of answers, the tables derived from them, and their upkeep."""
 
-    def table(self, asked: Any, *, rescore: bool = False) -> pl.LazyFrame:
+    def table(self, asked: What, *, rescore: bool = False) -> pl.LazyFrame:
         """The results table, one row per number, of a study or of a list of tasks. Never asks.
 
         Columns: `results.table.COLUMNS` and those that `tables` names. rescore: leave kept scores aside.
@@ -29,7 +28,7 @@ class Store(Segments):
 
         return results(self, asked, rescore=rescore)
 
-    def item_table(self, asked: Any, *, rescore: bool = False) -> pl.LazyFrame:
+    def item_table(self, asked: What, *, rescore: bool = False) -> pl.LazyFrame:
         """The same, one row per item and metric; missing answers and refusals as rows with their reason."""
         from saltus.store.tables import item_rows
 

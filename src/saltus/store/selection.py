@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -33,7 +33,35 @@ class Asked:
     limit: int | None = None
 
 
-def asked_of(what: Any) -> Asked:
+class StudyLike(Protocol):
+    """What a table needs to know of a study."""
+
+    @property
+    def study_id(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def repeats(self) -> int: ...
+
+    @property
+    def limit(self) -> int | None: ...
+
+    def tasks(self) -> Sequence[Task]: ...
+
+    def conditions(self) -> Sequence[Any]:
+        """Each is what `condition_id` takes."""
+        ...
+
+    def condition_id(self, conditions: Any) -> str: ...
+
+
+What = StudyLike | Sequence[Task] | Asked
+"""What a table is about."""
+
+
+def asked_of(what: What) -> Asked:
     """From a study, a list of tasks, or an Asked."""
     if isinstance(what, Asked):
         return what

@@ -26,6 +26,7 @@ from saltus.store.means import ASK, means
 from saltus.store.scores import Scorer, missing_rows
 from saltus.store.selection import (
     Asked,
+    What,
     asked_of,
     coded,
     current_asks,
@@ -55,13 +56,13 @@ class _Source:
     floors: pl.DataFrame
 
 
-def item_rows(store: Segments, what: Any, *, rescore: bool = False) -> pl.LazyFrame:
+def item_rows(store: Segments, what: What, *, rescore: bool = False) -> pl.LazyFrame:
     """One row per model × task × condition × repeat × item × metric."""
     source = _source(store, what, rescore)
     return _dressed(source, _with_items(source))
 
 
-def results(store: Segments, what: Any, *, rescore: bool = False) -> pl.LazyFrame:
+def results(store: Segments, what: What, *, rescore: bool = False) -> pl.LazyFrame:
     """One row per number; models that could not be asked are rows without one."""
     source = _source(store, what, rescore)
     rows = means(_with_items(source).collect())
@@ -75,7 +76,7 @@ def results(store: Segments, what: Any, *, rescore: bool = False) -> pl.LazyFram
     return pl.concat([known, gaps.lazy()], how="diagonal") if gaps.height else known
 
 
-def _source(store: Segments, what: Any, rescore: bool) -> _Source:
+def _source(store: Segments, what: What, rescore: bool) -> _Source:
     asked, found = asked_of(what), store.contents()
     models = models_of(found, asked.study_id)
     asks, doubled = current_asks(store, asked, models)

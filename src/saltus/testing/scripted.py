@@ -8,16 +8,15 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
 from saltus.hashing import content_hash
-from saltus.models.base import AskPolicy, ModelError, SeriesEntry, answer_key
+from saltus.models.base import AskPolicy, Bos, Description, ModelError, SeriesEntry, Template, answer_key
 from saltus.records import Answer, ModelRef, Request
 from saltus.testing.scripts import CURVES, Curve, Faults, Oracle, Script, named, script_from
 
@@ -87,17 +86,15 @@ class ScriptedModel:
         """Each token as text, for people to read."""
         return ["<bos>" if i == BOS else bytes([i]).decode("latin-1") for i in ids]
 
-    def describe(self) -> Mapping[str, Any]:
-        return {
-            "kind": "scripted",
-            "script": asdict(self.script),
-            "truth": self.truth,
-            "dtype": self.ask.dtype,
-            "bos": {"policy": self.ask.bos, "prepended": self.ask.bos == "always", "id": BOS},
-            "template": self.ask.template,
-            "params": self.script.params,
-            "identity": self.identity,
-        }
+    def describe(self) -> Description:
+        return Description(
+            kind="scripted",
+            dtype=self.ask.dtype,
+            bos=Bos(policy=self.ask.bos, prepended=self.ask.bos == "always", id=BOS),
+            template=Template(policy=self.ask.template),
+            params=self.script.params,
+            detail={"script": asdict(self.script), "truth": self.truth},
+        )
 
     def close(self) -> None:
         if self._tally >= 0:

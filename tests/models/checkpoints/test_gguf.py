@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from saltus.cli.show_doctor import render
 from saltus.errors import MissingExtra
 from saltus.models.base import ModelError
 from saltus.models.checkpoints.gguf import GgufCheckpoint, read_header
 from saltus.models.folders import adapter
 from saltus.records import AskPolicy, ModelRef, Request, SeriesEntry
-from saltus.runner.doctor import examine, render
+from saltus.runner.doctor import examine
 
 from helpers.gguf_files import write_gguf
 
@@ -76,7 +77,7 @@ def test_a_file_answers_as_the_checkpoint_it_was_made_from(files: Path, llama: P
 
 def test_what_is_asked_is_written_down(files: Path) -> None:
     models = [adapter.open(ref, ASK) for ref in listed(files, "step-{step}.gguf")]
-    about = [m.describe() for m in models]
+    about = [m.describe().plain() for m in models]
     assert [a["quantisation"] for a in about] == list(KINDS)
     assert {a["dtype"] for a in about} == {"float32"}
     assert len({a["tokenizer"]["hash"] for a in about}) == 1, "the weights are no part of it"
@@ -98,7 +99,7 @@ def test_another_tokenizer_is_another_hash(files: Path, llama: Path, tmp_path: P
 def test_a_tokenizer_may_be_named(files: Path, llama: Path) -> None:
     (ref,) = listed(files, "step-1.gguf", options={"tokenizer": str(llama)})
     model = adapter.open(ref, ASK)
-    assert model.describe()["tokenizer"]["folder"] == str(llama)
+    assert model.describe().tokenizer.folder == str(llama)
 
 
 def test_a_file_cut_short_is_listed_and_refused_by_name(files: Path, tmp_path: Path) -> None:

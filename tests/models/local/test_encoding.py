@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from saltus.models.base import ModelError
+from saltus.models.base import ModelError, Template
 from saltus.models.local.encoding import Encoder
 from saltus.records import AskPolicy, Request
 
@@ -41,7 +41,7 @@ def test_bos_policies(tokenizer: str, policy: str, prepended: bool, tiny: Tiny) 
     assert (prompt[0] == encoder.bos) is prepended
     assert encoder.bos is None or (*prompt, *continuation).count(encoder.bos) == int(prepended)
     about = encoder.describe()["bos"]
-    assert (about["policy"], about["prepended"]) == (policy, prepended)
+    assert (about.policy, about.prepended) == (policy, prepended)
 
 
 def test_a_bos_already_written_is_not_doubled(tiny: Tiny) -> None:
@@ -112,7 +112,7 @@ def test_messages_need_a_template(tiny: Tiny) -> None:
 
 def test_a_policy_without_effect_is_recorded_as_such(tiny: Tiny) -> None:
     about = Encoder(tiny("llama"), AskPolicy(template="auto")).describe()["template"]
-    assert about == {"policy": "auto", "has_one": False, "applied": False}
+    assert about == Template(policy="auto", has_one=False, applied=False)
 
 
 def test_a_tokenizer_saved_while_truncating_reads_the_whole_text(tiny: Tiny, tmp_path: Path) -> None:

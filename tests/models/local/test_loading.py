@@ -113,7 +113,7 @@ def test_a_device_map_changes_no_answer_and_no_identity(spread: Any, tiny: Tiny)
     assert asked(plain) == asked(spread_out)
     model = adapter.open(spread_out, AskPolicy())
     assert model.identity == adapter.open(plain, AskPolicy()).identity
-    assert model.describe()["device"] == str(spread)
+    assert model.describe().device == str(spread)
 
 
 def test_a_device_that_is_not_there_is_a_failure_of_the_model(tiny: Tiny) -> None:

@@ -321,11 +321,11 @@ def test_bfloat16_is_asked_in_bfloat16_and_its_noise_recorded(tiny: Tiny, opened
     answers = list(model.loglikelihood(likelihoods(model, 3)))
     assert model.net.dtype == torch.bfloat16
     assert all(a.error is None for a in answers)
-    assert 0 <= model.describe()["self_check"] < 1
+    assert 0 <= model.describe().self_check < 1
 
 
 def test_describe_is_plain_data_with_what_a_report_needs(tiny: Tiny, opened: Opened) -> None:
-    about = json.loads(json.dumps(opened(tiny("gemma2")).describe()))
+    about = json.loads(json.dumps(opened(tiny("gemma2")).describe().plain()))
     assert about["architecture"] == "Gemma2ForCausalLM"
     assert about["params"] == sum(p.numel() for p in read_weights(tiny("gemma2"), AskPolicy()).parameters())
     assert about["window"] == 128

@@ -14,12 +14,13 @@ import pytest
 from rich.console import Console
 
 from saltus import plugins
+from saltus.cli.show_doctor import render
 from saltus.models.base import Model, ModelError, answer_key
 from saltus.models.local import tiny
 from saltus.models.local.encoding import Encoder
 from saltus.models.server.model import ServerModel, adapter
 from saltus.records import Answer, AskPolicy, Request, SeriesEntry, Settings
-from saltus.runner.doctor import examine, render
+from saltus.runner.doctor import examine
 from saltus.runner.loop import RunReport, run
 from saltus.runner.pool import checked
 from saltus.store import Store
@@ -154,7 +155,7 @@ def test_greedy_means_the_most_likely_token_whatever_penalty_the_server_has(open
     (answer,) = say(mended, "the morning", max_tokens=6)
     assert (answer.text, answer.greedy) == (truth.text, True)
     assert server.seen[-1]["repeat_penalty"] == 1.0
-    assert mended.describe()["neutral"] == mended.probe.neutral
+    assert mended.describe().detail["neutral"] == mended.probe.neutral
     server.bad = {"penalty", "strict"}
     stubborn = opened()
     (other,) = say(stubborn, "the morning", max_tokens=6)
@@ -177,7 +178,7 @@ def test_chat_only_wraps_a_prompt_and_says_so(opened: Open, server: FakeServer) 
     assert answer.error is None
     assert server.seen[-1]["messages"] == [{"role": "user", "content": "hello"}]
     assert server.seen[-1]["max_completion_tokens"] == 3
-    about = model.describe()
+    about = model.describe().plain()
     assert about["asks"] == {"loglikelihood": None, "generate": "chat, each prompt as one user message"}
     assert about["template"]["applied"] is True
     assert model.offers == {"generate", "chat"}
@@ -276,10 +277,10 @@ def test_the_identity_is_what_can_be_known(opened: Open, server: FakeServer) -> 
     server.fingerprint, server.served, server.names = "fp-1", None, ("small",)
     others.append(opened())
     assert len({m.identity for m in (base, *others)}) == len(others) + 1
-    about = others[-1].describe()
+    about = others[-1].describe().plain()
     assert about["verified"] is False
     assert (about["fingerprint"], about["name"]) == ("fp-1", "small")
-    assert json.dumps(about) == json.dumps(opened().describe()), "provenance does not drift"
+    assert json.dumps(about) == json.dumps(opened().describe().plain()), "provenance does not drift"
 
 
 def test_another_model_behind_the_address_ends_the_answers(opened: Open, server: FakeServer) -> None:
@@ -336,7 +337,7 @@ def test_doctor_shows_it(server: FakeServer, bad: set[str], tmp_path: Path) -> N
     server.bad = bad
     (tmp_path / "q.jsonl").write_text(json.dumps({"id": "1", "question": "what is", "target": "it"}))
     seen = examine(f"openai:{server.url}#tiny", "jsonl:q.jsonl" if not bad else None, base=tmp_path)
-    assert seen.about["verified"] is False
+    assert seen.about.verified is False
     assert (seen.tokens_per_second is None) == bool(bad)
     assert not [a.error for a in seen.asked if a.error]
     console = Console(record=True, width=100, file=io.StringIO())

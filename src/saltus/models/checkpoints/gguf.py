@@ -118,19 +118,18 @@ class GgufCheckpoint(Checkpoint):
         """Of the whole file."""
         return content_hash({"gguf": known_hash(self.folder)})
 
-    def about(self) -> dict[str, Any]:
-        """`quantisation`: the file's own name of it, else the type of most weights; they are read as ask.dtype."""
+    @property
+    def quantisation(self) -> str | None:
+        """The file's own name of it, else the type of most weights; they are read as ask.dtype."""
         from gguf import GGMLQuantizationType, LlamaFileType
 
         named = self.header.metadata.get("general.file_type")
         if named in {int(kind) for kind in LlamaFileType}:
-            said = LlamaFileType(named).name.removeprefix("MOSTLY_").removeprefix("ALL_")
-        else:
-            weights: Counter[int] = Counter()
-            for tensor in self.header.tensors:
-                weights[tensor.kind] += prod(tensor.shape)
-            said = GGMLQuantizationType(weights.most_common(1)[0][0]).name
-        return {"quantisation": said}
+            return str(LlamaFileType(named).name.removeprefix("MOSTLY_").removeprefix("ALL_"))
+        weights: Counter[int] = Counter()
+        for tensor in self.header.tensors:
+            weights[tensor.kind] += prod(tensor.shape)
+        return str(GGMLQuantizationType(weights.most_common(1)[0][0]).name)
 
 
 def is_gguf(path: Path) -> bool:

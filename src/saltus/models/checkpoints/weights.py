@@ -126,9 +126,10 @@ class Checkpoint:
                 "with `ask: {allow: [pickle-weights]}`"
             )
 
-    def about(self) -> dict[str, Any]:
-        """What the files say of themselves, for provenance."""
-        return {}
+    @property
+    def quantisation(self) -> str | None:
+        """What the weights were quantised to, where they were."""
+        return None
 
     def fetch(self) -> None:
         """Brings the weights into the folder, where they come from elsewhere. Called before they are read."""

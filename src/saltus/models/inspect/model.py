@@ -29,7 +29,7 @@ from typing import Any
 
 from saltus.errors import UserError
 from saltus.hashing import content_hash
-from saltus.models.base import Model, ModelError, answer_key
+from saltus.models.base import Bos, Description, Model, ModelError, Template, Tokenizer, answer_key
 from saltus.models.inspect import entry as inspect_entry
 from saltus.models.inspect import scoring as inspect_scoring
 from saltus.records import Answer, AskPolicy, ModelRef, Request, SeriesEntry
@@ -170,31 +170,32 @@ class InspectModel:
             cost = (self._spent["tokens_in"] * price["input"] + self._spent["tokens_out"] * price["output"]) / 1e6
         return {**self._spent, "cost": cost}
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> Description:
         """Provenance: who answers as far as that is known, what is asked how."""
         from importlib.metadata import version
 
         shown = ("base_url", "key_env", "args", "config", "price", *inspect_entry.NUMBERS)
-        return {
-            "kind": "inspect",
-            "verified": False,
-            "identity": self.identity,
-            "name": self.ref.location,
-            "date": self.ref.coords.get("date"),
-            "dtype": None,
-            "offers": sorted(self.offers),
-            "lacks": self.lacks,
-            "asks": {
-                "loglikelihood": "text with prompt_logprobs" if "loglikelihood" in self.offers else None,
-                "generate": "text" if self._raw else "chat, each prompt as one user message",
+        who = "the provider"
+        return Description(
+            kind="inspect",
+            verified=False,
+            bos=Bos(policy=self.ask.bos, by=who),
+            template=Template(policy=self.ask.template, applied=not self._raw, by=who),
+            tokenizer=Tokenizer(by=who),
+            versions={"inspect_ai": version("inspect_ai")},
+            detail={
+                "name": self.ref.location,
+                "date": self.ref.coords.get("date"),
+                "offers": sorted(self.offers),
+                "lacks": self.lacks,
+                "asks": {
+                    "loglikelihood": "text with prompt_logprobs" if "loglikelihood" in self.offers else None,
+                    "generate": "text" if self._raw else "chat, each prompt as one user message",
+                },
+                "spent": self.spent,
+                **{name: self.options[name] for name in shown if name in self.options},
             },
-            "bos": {"policy": self.ask.bos, "prepended": None, "by": "the provider"},
-            "template": {"policy": self.ask.template, "applied": not self._raw, "by": "the provider"},
-            "tokenizer": {"by": "the provider"},
-            "spent": self.spent,
-            **{name: self.options[name] for name in shown if name in self.options},
-            "versions": {"inspect_ai": version("inspect_ai")},
-        }
+        )
 
     def close(self) -> None:
         """Ends what is in flight and frees the provider's connections or weights."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from saltus.hashing import content_hash
-from saltus.models.base import ModelError
+from saltus.models.base import Bos, ModelError, Template, Tokenizer
 from saltus.models.checkpoints.gguf import is_gguf
 from saltus.models.checkpoints.tokenizer_check import tokenizer_hash
 from saltus.models.checkpoints.weights import tokenizer_files
@@ -85,30 +85,36 @@ class Encoder:
         return [str(p).replace("Ġ", " ").replace("▁", " ").replace("Ċ", "\n") for p in spelled]
 
     def describe(self) -> dict[str, Any]:
+        """The fields of a `Description` that are the tokenizer's; eos, pad and unk are for its detail."""
         return {
-            "bos": {
-                "policy": self.ask.bos,
-                "prepended": bool(self.prefix),
-                "id": self.bos,
-                "token": self.tokenizer.bos_token,
-                "tokenizer_prepends": list(self.own_prefix),
-                "empty_prompt": self._instead_of_nothing(),
-            },
-            "eos": {"id": self.eos, "token": self.tokenizer.eos_token, "tokenizer_appends": list(self.own_suffix)},
-            "pad": {"id": self.tokenizer.pad_token_id, "token": self.tokenizer.pad_token},
-            "template": {"policy": self.ask.template, "has_one": self.chats, "applied": self.templated},
-            "unk": {"id": self.tokenizer.unk_token_id},
-            "tokenizer": {
-                "class": type(self.tokenizer).__name__,
-                "size": len(self.tokenizer),
-                "hash": tokenizer_hash(self.folder),
-                "folder": str(self.folder),
-                "fingerprint": self.fingerprint,
-            },
+            "bos": Bos(
+                policy=self.ask.bos,
+                prepended=bool(self.prefix),
+                id=self.bos,
+                token=self.tokenizer.bos_token,
+                tokenizer_prepends=tuple(self.own_prefix),
+                empty_prompt=self._instead_of_nothing(),
+            ),
+            "template": Template(policy=self.ask.template, has_one=self.chats, applied=self.templated),
+            "tokenizer": Tokenizer(
+                kind=type(self.tokenizer).__name__,
+                size=len(self.tokenizer),
+                hash=tokenizer_hash(self.folder),
+                folder=str(self.folder),
+                fingerprint=self.fingerprint,
+            ),
             # None: none was seen yet, and what an earlier run saw stands
             "boundary_tokens_split": self.merged or None,
             "empty_prompts": self.empty or None,
             "double_bos": self.doubled or None,
+        }
+
+    def other_tokens(self) -> dict[str, Any]:
+        """EOS, padding and unknown: id and text, and what the tokenizer appends to plain text."""
+        return {
+            "eos": {"id": self.eos, "token": self.tokenizer.eos_token, "tokenizer_appends": list(self.own_suffix)},
+            "pad": {"id": self.tokenizer.pad_token_id, "token": self.tokenizer.pad_token},
+            "unk": {"id": self.tokenizer.unk_token_id},
         }
 
     def _own_special(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

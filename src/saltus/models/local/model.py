@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from saltus.hashing import content_hash, seed_from
-from saltus.models.base import ModelError, answer_key
+from saltus.models.base import Description, ModelError, answer_key
 from saltus.models.checkpoints.weights import Checkpoint
 from saltus.models.local.encoding import Encoder
 from saltus.models.local.loading import device, read_weights
@@ -130,36 +130,36 @@ class TransformersModel:
         """Each token as text, for people to read."""
         return self.encoder.pieces(ids)
 
-    def describe(self) -> Mapping[str, Any]:
-        """Provenance. `self_check`: nats between batched or packed and single scores, the noise floor in half
-        precision; `engine`: how log-likelihoods are computed. None until weights were read.
-        """
+    def describe(self) -> Description:
+        """Provenance, as far as it is known before the weights are read, and all of it after."""
         import torch
         import transformers
 
         config, about = self.checkpoint.config, self._about_engine()
-        return {
-            "kind": "transformers",
-            "folder": str(self.folder),
-            "identity": self.identity,
-            "weights_hash": self.weights_hash,
-            "params": self.checkpoint.params,
-            "dtype": self.ask.dtype,
-            **self.checkpoint.about(),
-            "architecture": (config.get("architectures") or [config.get("model_type")])[0],
-            "window": self.window,
-            "vocabulary": self._vocabulary,
+        return Description(
+            kind="transformers",
+            architecture=(config.get("architectures") or [config.get("model_type")])[0],
+            params=self.checkpoint.params,
+            dtype=self.ask.dtype,
+            quantisation=self.checkpoint.quantisation,
+            weights_hash=self.weights_hash,
+            window=self.window,
+            vocabulary=self._vocabulary,
+            self_check=about.get("self_check"),
+            engine=about.get("engine"),
+            device=str(self.ref.recipe.get("device_map") or device()),
+            versions={"torch": torch.__version__, "transformers": transformers.__version__},
             **self.encoder.describe(),
-            "eos_ids": sorted(self.eos),
-            "derived": dict(self.ref.recipe.get("derived", {})),
-            "self_check": about.get("self_check"),
-            "engine": about.get("engine"),
-            "batch_tokens": self.ask.batch_tokens,
-            "allow": list(self.ask.allow),
-            "device": str(self.ref.recipe.get("device_map") or device()),
-            "threads": torch.get_num_threads(),
-            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        }
+            detail={
+                "folder": str(self.folder),
+                **self.encoder.other_tokens(),
+                "eos_ids": sorted(self.eos),
+                "derived": dict(self.ref.recipe.get("derived", {})),
+                "batch_tokens": self.ask.batch_tokens,
+                "allow": list(self.ask.allow),
+                "threads": torch.get_num_threads(),
+            },
+        )
 
     def close(self) -> None:
         """Lets the weights go; nothing else refers to them, so they are freed at once."""

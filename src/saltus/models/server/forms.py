@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from saltus.models.base import ModelError
+from saltus.models.base import Bos, ModelError, Template, Tokenizer
 from saltus.models.local.encoding import Encoder
 from saltus.models.server import wire as openai_wire
 from saltus.models.server.client import Job
@@ -135,26 +135,20 @@ class Forms:
             tokens_out=tokens_out,
         )
 
-    def describe(self, scores: bool) -> dict[str, Any]:
-        """How questions are put, and BOS, template and tokenizer: ours where ids are asked, else the server's."""
+    def describe(self, scores: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(BOS, template and tokenizer as a `Description` has them, detail with how questions are put): ours where ids
+        are asked, else the server's."""
         prompts = "text" if self.encoder is None else "token ids"
         asks = {
             "loglikelihood": f"{prompts} with {self.probe.way}" if scores else None,
             "generate": "chat, each prompt as one user message" if self.wraps else prompts,
         }
         if self.encoder is not None:
-            return {"asks": asks, **self.encoder.describe()}
-        return {
-            "asks": asks,
-            "tokenizer": {"by": "the server"},
-            "bos": {"policy": self.ask.bos, "prepended": None, "by": "the server"},
-            "template": {
-                "policy": self.ask.template,
-                "has_one": self.probe.chat,
-                "applied": self.wraps,
-                "by": "the server",
-            },
-        }
+            return self.encoder.describe(), {"asks": asks, **self.encoder.other_tokens()}
+        who = "the server"
+        template = Template(policy=self.ask.template, has_one=self.probe.chat, applied=self.wraps, by=who)
+        fields = {"tokenizer": Tokenizer(by=who), "bos": Bos(policy=self.ask.bos, by=who), "template": template}
+        return fields, {"asks": asks}
 
 
 def unaskable(request: Request) -> str | None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from saltus.hashing import content_hash
-from saltus.models.base import Model, ModelError, answer_key
+from saltus.models.base import Description, Model, ModelError, answer_key
 from saltus.models.local.encoding import Encoder
 from saltus.models.server import entry as openai_entry
 from saltus.models.server import wire as openai_wire
@@ -123,33 +123,35 @@ class ServerModel:
             "cost": cost,
         }
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> Description:
         """Provenance: who answers as far as that is known, every line of the probe, what is asked how."""
         from importlib.metadata import version
 
-        return {
-            "kind": "openai",
-            "verified": False,
-            "identity": self.identity,
-            "url": self.url,
-            "name": self.name,
-            "date": self.ref.coords.get("date"),
-            "fingerprint": self.fingerprint,
-            "served": self.served,
-            "fingerprint_policy": self.options.get("fingerprint", "strict"),
-            "dtype": None,
-            "offers": sorted(self.offers),
-            "lacks": dict(self.lacks),
-            "probe": self.probe.plain(),
-            "noise": self.probe.noise,
-            "neutral": dict(self.probe.neutral),
-            **self.forms.describe("loglikelihood" in self.offers),
-            "limits": asdict(self._client.limits),
-            "price": self.options.get("price"),
-            "spent": self.spent,
-            "key_env": self.options.get("key_env", openai_entry.KEY_ENV),
-            "versions": {"aiohttp": version("aiohttp")},
-        }
+        fields, asks = self.forms.describe("loglikelihood" in self.offers)
+        return Description(
+            kind="openai",
+            verified=False,
+            versions={"aiohttp": version("aiohttp")},
+            **fields,
+            detail={
+                "url": self.url,
+                "name": self.name,
+                "date": self.ref.coords.get("date"),
+                "fingerprint": self.fingerprint,
+                "served": self.served,
+                "fingerprint_policy": self.options.get("fingerprint", "strict"),
+                "offers": sorted(self.offers),
+                "lacks": dict(self.lacks),
+                "probe": self.probe.plain(),
+                "noise": self.probe.noise,
+                "neutral": dict(self.probe.neutral),
+                **asks,
+                "limits": asdict(self._client.limits),
+                "price": self.options.get("price"),
+                "spent": self.spent,
+                "key_env": self.options.get("key_env", openai_entry.KEY_ENV),
+            },
+        )
 
     def close(self) -> None:
         """Ends what is in flight."""
