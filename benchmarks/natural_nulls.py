@@ -31,7 +31,7 @@ from saltus.records import Analysis, Finding
 from saltus.results.read import read
 from saltus.runner.machine import host
 from saltus.stats.batch import Bools, CurveBatch, Floats
-from saltus.verdict import LEAPS
+from saltus.verdict import CLAIMS_LEAP
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 TASKS = "^(hendrycksTest-.*|logiqa)$"
@@ -158,7 +158,7 @@ def main() -> int:
     analysis = Analysis()
     rng = np.random.default_rng(args.seed)
     quiet = judge(batch, analysis, np.random.default_rng(args.seed))
-    false = sum(f.verdict in LEAPS for f in quiet)
+    false = sum(f.verdict in CLAIMS_LEAP for f in quiet)
     words = {w: sum(f.verdict == w for f in quiet) for w in sorted({f.verdict for f in quiet})}
     low, high = interval(false, len(quiet))
     jitter = jitter_of(batch)
@@ -199,10 +199,10 @@ def _row(found: Sequence[Finding], leap: Leap, rise: float, name: str) -> dict[s
     everything = np.ones(len(found), dtype=bool)
     present = sum(f.presence == "present" for f in found) / len(found)
     inside, have = covered(found, leap)
-    leaps = [f.verdict in LEAPS for f in found]
+    leaps = [f.verdict in CLAIMS_LEAP for f in found]
     line = (
-        f"{rise:4.1f}  {name:9s}{share(found, leap.dense, LEAPS)}  {share(found, ~leap.dense, LEAPS)}  "
-        f"{share(found, everything, LEAPS)}   {100 * present:5.0f}        {inside}/{have}"
+        f"{rise:4.1f}  {name:9s}{share(found, leap.dense, CLAIMS_LEAP)}  {share(found, ~leap.dense, CLAIMS_LEAP)}  "
+        f"{share(found, everything, CLAIMS_LEAP)}   {100 * present:5.0f}        {inside}/{have}"
     )
     return {
         "line": line,

@@ -27,7 +27,7 @@ from saltus.calibrate.simulate import assemble
 from saltus.judging.judge import judge
 from saltus.records import Analysis, Finding
 from saltus.runner.machine import host
-from saltus.verdict import LEAPS
+from saltus.verdict import CLAIMS_LEAP
 
 DECADES = 5.0
 WIDTHS = (0.28, 0.35, 0.5)
@@ -77,7 +77,7 @@ def shares(found: list[Finding]) -> dict[str, float]:
     """Of p-values below each level, and of curves called a leap."""
     p = np.array([1.0 if f.p_value is None else f.p_value for f in found])
     out = {f"p<{level}": round(float(np.mean(p < level)), 3) for level in LEVELS}
-    leaps = float(np.mean([f.verdict in (*LEAPS, "artefact") for f in found]))
+    leaps = float(np.mean([f.verdict in (*CLAIMS_LEAP, "artefact") for f in found]))
     return {"curves": len(found), **out, "called_leap": round(leaps, 3)}
 
 

@@ -29,14 +29,14 @@ import polars as pl
 import yaml
 
 import saltus
-from saltus.analysis.analyze import Choices
+from saltus.analysis.choices import Choices
 from saltus.records import Finding
 from saltus.runner.machine import host
+from saltus.verdict import JUMPED
 
 ROOT = Path(__file__).resolve().parent.parent
 KNOWN = ROOT / "studies" / "published" / "known.yaml"
 DATA = ROOT.parent / "shared" / "data"
-LEAPS = frozenset({"sharp", "transition", "split", "bound", "artefact"})
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Outcome:
         One leap where none is expected is never outvoted.
         """
         others = [f for f, ok in zip(self.findings, self.agree) if not ok]
-        if any(f.verdict in LEAPS for f in others):
+        if any(f.verdict in JUMPED for f in others):
             return "differs"
         if sum(self.agree) >= 0.75 * len(self.agree) and not self.failed:
             return "agrees"
@@ -235,7 +235,7 @@ def compatible(whole: Finding, thin: Finding) -> bool:
     """Same word, or one of them undecided, or two rises at one place."""
     if whole.verdict == thin.verdict or "unresolved" in (whole.verdict, thin.verdict):
         return True
-    if {whole.verdict, thin.verdict} <= LEAPS and whole.onset and thin.onset:
+    if {whole.verdict, thin.verdict} <= JUMPED and whole.onset and thin.onset:
         return whole.onset_low <= thin.onset_high and thin.onset_low <= whole.onset_high  # type: ignore[operator]
     return False
 

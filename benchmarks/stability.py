@@ -31,7 +31,7 @@ from saltus.judging.judge import judge
 from saltus.records import Analysis, Finding
 from saltus.runner.machine import host
 from saltus.stats.batch import CurveBatch, Floats
-from saltus.verdict import LEAPS
+from saltus.verdict import CLAIMS_LEAP
 
 KEPT = 0.9
 SMALL = 0.1
@@ -96,7 +96,7 @@ def reason(before: Finding, after: Finding, changed: Changed, c: int, analysis: 
     sides = [width.get("points_before"), width.get("points_after")]
     least = (analysis.points_before, analysis.points_after)
     few = any(s is not None and s < n for s, n in zip(sides, least, strict=True))
-    if before.verdict in (*LEAPS, "artefact", "split") and few:
+    if before.verdict in (*CLAIMS_LEAP, "artefact", "split") and few:
         return "too few points beside the leap"
     return "beside the rise" if _beside(before, changed, c) else "other"
 

@@ -20,7 +20,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 
 GROUND = (
     *("_version", "records", "errors", "hashing", "plugins", "permissions", "documents", "metrics", "scoring"),
-    "verdict",
+    *("settings", "verdict"),
 )
 LEVELS = (
     GROUND,

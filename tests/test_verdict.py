@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from saltus.records import Analysis, Facts, Integrity, Predicted, Presence, Scope, Shape, Twin, Verdict
-from saltus.verdict import LEAPS, TABLE, decide, row_of
+from saltus.verdict import CLAIMS_LEAP, TABLE, decide, row_of
 
 POINTS = (0, 5, 6, 30)
 SEEDS = ((1, 0), (1, 1), (2, 2), (3, 1), (3, 2), (5, 3), (5, 2))
@@ -182,7 +182,7 @@ def test_the_row_that_decides_says_why():
     assert "no row" in row_of(leap(predicted="yes")).when
     assert "too few points" in row_of(leap(n_points=2)).when
     assert {row.verdict for row in TABLE} == set(get_args(Verdict))
-    assert {"sharp", "transition", "split"} == LEAPS
+    assert {"sharp", "transition", "split"} == CLAIMS_LEAP
 
 
 def test_facts_outside_the_product_do_not_move_the_word():

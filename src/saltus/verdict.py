@@ -13,8 +13,20 @@ from typing import NamedTuple
 
 from saltus.records import Analysis, Facts, Verdict
 
-LEAPS: frozenset[Verdict] = frozenset({"split", "transition", "sharp"})
-"""The words that claim a leap: what a false alarm is counted over, and what `expect: leap` means."""
+CLAIMS_LEAP: frozenset[Verdict] = frozenset({"split", "transition", "sharp"})
+"""The words that claim a leap of the model: what a false alarm is counted over."""
+HYPOTHESIS_LEAP: frozenset[Verdict] = frozenset({"transition", "sharp"})
+"""What `expect: leap` in a study means, and what a report counts as leaps."""
+NO_LEAP: frozenset[Verdict] = frozenset({"flat", "smooth", "artefact", "irregular"})
+"""What `expect: no-leap` means."""
+WITHOUT_WORD: frozenset[Verdict] = frozenset({"unresolved", "defective"})
+"""What leaves a hypothesis undecided."""
+LEAPT: frozenset[Verdict] = CLAIMS_LEAP | {"bound"}
+"""Something leapt, if only in one format."""
+JUMPED: frozenset[Verdict] = LEAPT | {"artefact"}
+"""The hard score jumped, whatever the reason."""
+RISES: frozenset[Verdict] = JUMPED | {"smooth"}
+"""There is a rise with a place."""
 
 _DEFAULTS = Analysis()
 

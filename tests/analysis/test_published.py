@@ -17,7 +17,7 @@ from saltus.curves.assemble import assemble
 from saltus.judging.judge import judge
 from saltus.records import Analysis, Verdict
 from saltus.results.read import read
-from saltus.verdict import LEAPS
+from saltus.verdict import CLAIMS_LEAP
 
 from helpers.places import ROOT
 
@@ -96,7 +96,7 @@ def test_lambada_runs_tell_one_story(lambada):
 def test_no_leap_on_subjects_that_were_never_learnt():
     outcome = outcomes("pythia-nulls", "pythia_nulls.parquet")["57 MMLU subjects and LogiQA"]
     assert len(outcome.findings) == 32
-    assert not set(outcome.words) & LEAPS
+    assert not set(outcome.words) & CLAIMS_LEAP
     assert outcome.words["flat"] >= 26
 
 
@@ -106,7 +106,7 @@ def test_leaps_in_the_noise_of_natural_nulls_are_found():
     rng = np.random.default_rng(5)
     leap = nulls.draw(batch, rng)
     found = judge(nulls.injected(batch, leap, 0.5, rng), Analysis(), np.random.default_rng(5))
-    hits = sum(f.verdict in LEAPS for f in found)
+    hits = sum(f.verdict in CLAIMS_LEAP for f in found)
     inside, have = nulls.covered(found, leap)
     assert hits >= 0.75 * len(found)
     assert have == len(found)
@@ -128,7 +128,7 @@ def test_letter_formats_leave_chance_together_and_cloze_does_not_leap(olmo):
         assert len(letters) == 4
         places = [f.onset for f in letters]
         assert max(places) <= 2 * min(places), "within a third of a decade, of two that the series spans"
-    assert not set(olmo["cloze"].words) & LEAPS
+    assert not set(olmo["cloze"].words) & CLAIMS_LEAP
     assert olmo["two options, letters"].state == "agrees"
 
 

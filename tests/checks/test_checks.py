@@ -6,17 +6,21 @@ import numpy as np
 import pytest
 
 from saltus import plugins
+from saltus.checks import BESIDE, MEASURED
 from saltus.checks.base import Check
-from saltus.checks.legacy import linearity
-from saltus.judging.judge import BUILT_IN, judge
-from saltus.records import Analysis
 
 from helpers.planted import batch, flat, logistic
 
 LEAP = logistic(10.7, 0.2, 0.1, 0.8)
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_lists_are_what_is_installed() -> None:
+    listed = {check.name for check in MEASURED} | {check.name for check in BESIDE}
+    assert listed <= set(plugins.names("checks"))
+    assert all(plugins.load("checks", check.name) is check for check in (*MEASURED, *BESIDE))
+
+
+@pytest.mark.parametrize("name", [check.name for check in MEASURED])
 def test_a_check_is_found_by_name_and_gives_one_evidence_per_curve(name: str) -> None:
     check = plugins.load("checks", name)
     assert isinstance(check, Check)
@@ -44,33 +48,3 @@ def test_what_is_missing_is_not_judged() -> None:
         evidence = plugins.load("checks", name)(curves, np.random.default_rng(0))[0]
         assert evidence.passed is None
         assert evidence.value is None
-
-
-def test_linearity_of_a_line_is_one_and_breakthroughness_of_a_step_is_undefined() -> None:
-    straight, broken = linearity(np.linspace(0, 1, 9))
-    assert straight == pytest.approx(1)
-    assert broken == pytest.approx(8)
-    assert linearity(np.array([0.0, 0, 0, 0, 1]))[1] is None
-    assert linearity(np.linspace(1, 0, 9))[0] == pytest.approx(-1)
-    assert linearity(np.array([0.0, 1.0])) == (None, None)
-
-
-def test_evidence_of_somebody_elses_check_is_attached_and_its_failure_costs_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from saltus.records import Evidence
-
-    def good(curves, rng):  # type: ignore[no-untyped-def]
-        return [Evidence(name="good", question="?", value=1.0, why="counted")] * len(curves)
-
-    def bad(curves, rng):  # type: ignore[no-untyped-def]
-        raise RuntimeError("oh")
-
-    monkeypatch.setattr(plugins, "names", lambda kind: [*BUILT_IN, "bad", "good"])
-    monkeypatch.setattr(plugins, "load", lambda kind, name, where="": {"good": good, "bad": bad}[name])
-    curves = batch([[LEAP]], None, rng=np.random.default_rng(4))
-    found = judge(curves, Analysis(resamples=2, draws=20), np.random.default_rng(0))[0]
-    named = {e.name: e for e in found.evidence}
-    assert named["good"].value == 1.0
-    assert "oh" in named["bad"].why
-    assert found.verdict == "sharp"

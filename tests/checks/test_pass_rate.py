@@ -3,55 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from saltus.checks.pass_rate import evidence
+from saltus.checks import pass_rate
+from saltus.checks.base import View
 from saltus.runner.loop import run
 from saltus.store import Store
 from saltus.testing import forget
 
+from helpers.item_views import table, view
 from helpers.small_study import Sampled, SmallStudy
 
 
-def finding(task: str = "t") -> Any:
-    """What `evidence` reads of a finding."""
-    return SimpleNamespace(
-        finding_id="f",
-        series="s",
-        task=task,
-        condition="baseline",
-        axis="tokens",
-        metric_hard="exact_match",
-        slice=None,
-    )
-
-
-def rows(rates: dict[float, np.ndarray], repeats: int, *, greedy: bool = False) -> pl.DataFrame:
+def seen(rates: dict[float, np.ndarray], repeats: int, *, greedy: bool = False) -> View:
+    """Answers of items whose chance of passing at each place is known."""
     rng = np.random.default_rng(5)
-    out = []
-    for tokens, rate in rates.items():
-        for i, p in enumerate(rate):
-            hits = rng.random(repeats) < p
-            hits[:] = hits[0] if greedy else hits
-            out += [
-                {
-                    "series": "s",
-                    "model": "m",
-                    "tokens": tokens,
-                    "task": "t",
-                    "condition": None,
-                    "metric": "exact_match",
-                    "item_id": f"i{i}",
-                    "repeat": k,
-                    "value": float(h),
-                }
-                for k, h in enumerate(hits)
-            ]
-    return pl.DataFrame(out)
+    chances = {float(np.log10(tokens)): rate for tokens, rate in rates.items()}
+    frame = table(
+        {"baseline": lambda x, i: chances[x][i]},
+        tokens=list(rates),
+        items=len(next(iter(rates.values()))),
+        repeats=repeats,
+        same_repeats=greedy,
+        rng=rng,
+    )
+    return view(frame)
+
+
+def ask(of: View) -> tuple[Any, Any]:
+    """(rate, law) of the one curve."""
+    rng = np.random.default_rng(0)
+    return pass_rate.rate(of, rng)[0], pass_rate.law(of, rng)[0]
 
 
 def law(instances: int, bend: float) -> dict[float, np.ndarray]:
@@ -62,7 +46,7 @@ def law(instances: int, bend: float) -> dict[float, np.ndarray]:
 
 def test_rates_and_law_are_recovered() -> None:
     truth = law(40, 1.0)
-    rate, bent = evidence(rows(truth, 60), [finding()])["f"]
+    rate, bent = ask(seen(truth, 60))
     last = truth[max(truth)].mean()
     assert rate.low is not None
     assert rate.high is not None
@@ -75,7 +59,7 @@ def test_rates_and_law_are_recovered() -> None:
 
 
 def test_a_straight_law_is_not_called_accelerated() -> None:
-    _, bent = evidence(rows(law(60, 0.0), 60), [finding()])["f"]
+    _, bent = ask(seen(law(60, 0.0), 60))
     assert bent.passed is False
     assert bent.detail["law"] == "standard"
 
@@ -83,25 +67,22 @@ def test_a_straight_law_is_not_called_accelerated() -> None:
 def test_zero_passes_at_a_model_are_a_bound() -> None:
     truth = law(40, 0.0)
     truth[min(truth)] = np.zeros(40)
-    rate, _ = evidence(rows(truth, 60), [finding()])["f"]
+    rate, _ = ask(seen(truth, 60))
     first = rate.detail["points"][0]
     assert first["rate"] == 0
     assert abs(first["high"] - 3 / 2400) < 1e-5
 
 
 def test_greedy_repeats_are_no_samples() -> None:
-    (only,) = evidence(rows(law(20, 0.0), 10, greedy=True), [finding()])["f"]
+    only, none = ask(seen(law(20, 0.0), 10, greedy=True))
+    assert none is None
     assert only.passed is None
     assert only.value is None
     assert "greedy" in only.why
 
 
 def test_without_repeats_there_is_no_evidence() -> None:
-    assert evidence(rows(law(20, 0.0), 1), [finding()]) == {}
-
-
-def test_other_findings_get_nothing() -> None:
-    assert evidence(rows(law(20, 0.0), 5), [finding("another")]) == {}
+    assert ask(seen(law(20, 0.0), 1)) == (None, None)
 
 
 def test_a_store_with_repeats_carries_rates(tmp_path: Path) -> None:
@@ -110,10 +91,7 @@ def test_a_store_with_repeats_carries_rates(tmp_path: Path) -> None:
     store = Store(tmp_path / "small.saltus")
     forget()
     assert run(study, store).asked == 12 * 8 * 4
-    items = store.item_table(study)
-    one = finding("sampled")
-    one.series = items.collect()["series"][0]
-    rate, _ = evidence(items, [one])["f"]
+    rate, _ = ask(view(store.item_table(study).collect()))
     points = rate.detail["points"]
     assert [p["samples"] for p in points] == [96.0] * 4
     assert points[-1]["rate"] > points[0]["rate"]

@@ -20,6 +20,8 @@ PAGE = (ROOT / "docs" / "inspect.md").read_text(encoding="utf-8")
 (CODE,) = re.findall(r"```python\n# counting\.py\n(.*?)```", PAGE, re.S)
 STUDY, MODELS = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
 
+pytestmark = pytest.mark.usefixtures("files_allowed")
+
 
 def test_the_task_of_the_page_is_measured_over_the_series(tmp_path):
     (tmp_path / "counting.py").write_text(CODE)

@@ -124,6 +124,7 @@ def test_a_log_streams_its_samples(document):
     assert len(list(read_eval_log_samples(info))) == header.results.completed_samples
 
 
+@pytest.mark.usefixtures("files_allowed")
 def test_a_task_of_inspects_own_goes_out_with_its_answers(tmp_path):
     (tmp_path / "tasks.py").write_text(
         "from inspect_ai import Task, task\nfrom inspect_ai.dataset import Sample\n"

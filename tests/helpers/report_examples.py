@@ -72,17 +72,16 @@ def curve(
                     (p, soft(max(p["x"], min(grid) / 10) * shift) + float(rng.normal(0, 0.03))) for p in points
                 )
             ]
-    fit = {"hard": [[float(x), hard(x)] for x in grid]}
-    if soft is not None:
-        fit["soft"] = [[float(x), soft(x)] for x in grid]
+    for seed in made:
+        seed["fit"] = {"hard": [hard(x) for x in grid]} | ({} if soft is None else {"soft": [soft(x) for x in grid]})
+        seed["smoothest"] = {"hard": [0.6 * hard(x) + 0.4 * hard(x**0.99) for x in grid]}
     floor = hard(min(grid) / 100)
     return {
         "axis": axis,
         "unit": axis,
         "log": axis != "loss",
+        "places": [float(x) for x in grid],
         "seeds": made,
-        "fit": fit,
-        "smoothest": {"hard": [[float(x), 0.6 * hard(x) + 0.4 * hard(x**0.99)] for x in grid]},
         "floor": {"hard": {"value": floor, "low": floor - 0.02, "high": floor + 0.02, "nominal": 1 / 64}},
     }
 
@@ -189,9 +188,8 @@ def copying_on_loss(rng: np.random.Generator) -> Finding:
         "axis": "loss",
         "unit": "nats",
         "log": False,
-        "seeds": [{"label": "seed 0", "hard": points, "soft": []}],
-        "fit": {"hard": [[p["x"], p["value"]] for p in points]},
-        "smoothest": {},
+        "places": [p["x"] for p in points],
+        "seeds": [{"label": "seed 0", "hard": points, "soft": [], "fit": {"hard": [p["value"] for p in points]}}],
         "floor": {"hard": {"value": 0.104, "low": 0.09, "high": 0.12, "nominal": None}},
     }
     return finding(

@@ -120,7 +120,7 @@ def torn_config(folder: Path) -> None:
         (half_written, "model.safetensors: ", "let its writer finish, or remove it"),
         (other_words, "its tokenizer splits text in another way", "give this checkpoint an entry of its own"),
         (torn_words, "the tokenizer cannot be read", "put a whole one beside the model"),
-        (in_pickle_form, "pytorch_model.bin", "`ask: {allow: [pickle-weights]}`"),
+        (in_pickle_form, "pytorch_model.bin", "add --allow pickle-weights:"),
         (missing_weight, "model.layers.0.self_attn.q_proj.weight", "save it again with all of them"),
         (another_config, "the model cannot be loaded", "or take this checkpoint out"),
         (torn_config, "config.json: not readable as JSON", "let its writer finish, or remove it"),

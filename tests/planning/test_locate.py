@@ -43,7 +43,8 @@ def test_the_onset_of_a_leap_is_found_and_judged(tmp_path: Path) -> None:
     assert report.full_answers == 40 * report.of
     (finding,) = (f for f in analyze_study(document).findings if f.axis == "tokens")
     assert finding.verdict == "sharp"
-    assert (finding.onset_low, finding.onset_high) == pytest.approx((found.onset_low, found.onset_high))
+    # Profiles are in single precision: in other company a crossing moves by about 1e-4 of a decade.
+    assert (finding.onset_low, finding.onset_high) == pytest.approx((found.onset_low, found.onset_high), rel=1e-3)
 
 
 def test_a_search_goes_on_where_it_stopped(tmp_path: Path) -> None:

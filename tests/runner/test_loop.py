@@ -258,16 +258,18 @@ def test_what_only_asking_told_of_a_model_is_written_down_once(store: Store, mon
     from saltus.testing import ScriptedModel
 
     plain = ScriptedModel.describe
-    monkeypatch.setattr(ScriptedModel, "describe", lambda self: {**plain(self), "noise": 0.25 if self._given else None})
+    monkeypatch.setattr(
+        ScriptedModel, "describe", lambda self: replace(plain(self), self_check=0.25 if self._given else None)
+    )
     two = (ToyTask(), ToyTask(name="gen", format="generate"))
     study = SmallStudy(two, limit=5, points=1, options={"offers": ["loglikelihood"]})
     run(study, store)
-    assert [m.describe["noise"] for m in store.contents().models] == [0.25]
+    assert [m.describe["self_check"] for m in store.contents().models] == [0.25]
     assert store.table(study).collect()["why_missing"].n_unique() == 2, "the refusal still stands"
     lines = sum(len(p.read_text().splitlines()) for p in Path(store.place.url).rglob("log/*.jsonl"))
     run(study, store)
     found = store.contents()
-    assert [m.describe["noise"] for m in found.models] == [0.25] * len(found.models)
+    assert [m.describe["self_check"] for m in found.models] == [0.25] * len(found.models)
     after = sum(len(p.read_text().splitlines()) for p in Path(store.place.url).rglob("log/*.jsonl"))
     assert after - lines <= 3, "a study, the model after its gap, the gap; nothing was learnt anew"
     assert store.verify() == []

@@ -92,6 +92,6 @@ def test_no_break_and_no_turn_is_decided_where_there_is_none(curve: Curve) -> No
 
 def test_the_drawn_curve_of_a_score_that_turns_turns() -> None:
     drawn = draw(measured(hump, 4, n=5000)).fit["hard"]
-    middle = drawn.shape[1] // 2
-    assert (drawn[:, middle] > drawn[:, 0] + 0.15).all()
-    assert (drawn[:, middle] > drawn[:, -1] + 0.15).all()
+    middle = drawn.shape[-1] // 2
+    assert (drawn[..., middle] > drawn[..., 0] + 0.15).all()
+    assert (drawn[..., middle] > drawn[..., -1] + 0.15).all()

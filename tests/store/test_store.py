@@ -19,7 +19,7 @@ from saltus.errors import UserError
 from saltus.records import ModelRef
 from saltus.runner.loop import Interrupted, RunSettings, run
 from saltus.store import Store, Writer
-from saltus.store.log import without_secrets
+from saltus.store.log import storable
 from saltus.store.place import Place
 from saltus.store.writer import CommitPolicy
 from saltus.testing import ToyTask
@@ -317,7 +317,7 @@ def test_other_folders_and_newer_stores_are_refused(tmp_path: Path) -> None:
         Store(tmp_path)
     newer = tmp_path / "newer.saltus"
     newer.mkdir()
-    (newer / "store.json").write_text(json.dumps({"format": "saltus-store", "version": 9}))
+    (newer / "store.json").write_text(json.dumps({"format": 9, "hash": "sha256"}))
     with pytest.raises(UserError, match="newer saltus"):
         Store(newer)
     with pytest.raises(UserError, match="no such kind of store"):
@@ -341,11 +341,8 @@ def test_secrets_are_never_written(tmp_path: Path) -> None:
     text = "".join(p.read_text() for p in (tmp_path / "s.saltus" / "log").iterdir())
     assert "sk-123" not in text
     assert '"tokens_per_step":5' in text
-    assert without_secrets("https://me:pass@host/x") == "https://host/x"
-    assert without_secrets({"tokenizer": "t", "hf_access_token": "t"}) == {
-        "tokenizer": "t",
-        "hf_access_token": "(not stored)",
-    }
+    assert storable("https://me:pass@host/x") == "https://host/x"
+    assert storable({"tokenizer": "t", "hf_access_token": "t"}) == {"tokenizer": "t", "hf_access_token": "(not stored)"}
 
 
 def _study_line() -> dict[str, Any]:

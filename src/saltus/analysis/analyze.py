@@ -1,61 +1,38 @@
 """From a results table, published or of a study, to findings and everything a report says about them.
 
-table → guards and curves (`curves.assemble`) → checks, family, verdict (`judge.judge`) → hypotheses → context. Opens no
-model. What was read, how it was mapped and what was left out goes to `inputs.json` beside the findings.
+table → guards and curves (`curves.assemble`) → family, verdict (`judging.judge`) → checks beside the verdict →
+hypotheses → context. Opens no model. What was read, how it was mapped and what was left out goes to `inputs.json`
+beside the findings.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
+from saltus import plugins
 from saltus.analysis import hypotheses, provenance
-from saltus.checks import pass_rate as below_floor
+from saltus.analysis.choices import Choices
+from saltus.checks.base import Check, View
+from saltus.conditions.base import promise_of
 from saltus.curves.assemble import Assembled, assemble
-from saltus.errors import UserError, nearest
+from saltus.errors import UserError
 from saltus.hashing import content_hash, seed_from
+from saltus.judging.beside import Beside, attach, installed
 from saltus.judging.findings import Findings, read_findings, write_findings
 from saltus.judging.judge import judge
 from saltus.page.context import ReportContext
 from saltus.records import Analysis
 from saltus.results.left_out import refuse_no_curve
 from saltus.results.read import Reading, read
-from saltus.results.table import AXES
 from saltus.runner.open import load_with_store, open_store
 from saltus.store import Store
 from saltus.study.document import Study
-
-FACTORS = ("skill", "format", "elicitation")
-SLICES = ("difficulty", "group")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """What a user may choose about reading a table; everything else is the study's `analysis`."""
-
-    axis: tuple[str, ...] = ()
-    series: tuple[str, ...] = ()
-    twin: Mapping[str, str] = field(default_factory=dict)
-    factor: Mapping[str, str] = field(default_factory=dict)
-    slices: tuple[str, ...] = ()
-    rename: Mapping[str, str] = field(default_factory=dict)
-
-    def arguments(self) -> dict[str, Any]:
-        """As `curves.assemble` takes them."""
-        return {
-            "axis": self.axis or None,
-            "series": self.series or None,
-            "twin": self.twin or None,
-            "factor": self.factor or None,
-            "slices": self.slices,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,30 +43,6 @@ class Analysed:
     context: ReportContext
     inputs: Mapping[str, Any]
     """What was read, mapped and left out, as `inputs.json` says it."""
-
-
-def parse_choices(
-    *,
-    axis: Sequence[str] | None = None,
-    series: str | None = None,
-    twin: Sequence[str] | None = None,
-    factor: Sequence[str] | None = None,
-    slices: Sequence[str] | None = None,
-    rename: Sequence[str] | None = None,
-) -> Choices:
-    """From the command line's words. Raises UserError with the nearest valid one."""
-    for word in axis or ():
-        _known(word, AXES, "--axis")
-    for word in slices or ():
-        _known(word, SLICES, "--slice")
-    return Choices(
-        axis=tuple(axis or ()),
-        series=tuple(s.strip() for s in series.split(",")) if series else (),
-        twin=_pairs(twin, "--twin", "acc=ppl"),
-        factor={column: _pattern(p) for column, p in _pairs(factor, "--factor", "task=…").items()},
-        slices=tuple(slices or ()),
-        rename=_pairs(rename, "--rename", "score=value"),
-    )
 
 
 def analyze(
@@ -104,15 +57,18 @@ def analyze(
 def analyze_results(sources: Sequence[str | Path], choices: Choices | None = None) -> Analysed:
     """Judges published results: files, folders or globs. Raises UserError where they cannot be read."""
     choices, analysis = choices or Choices(), Analysis()
-    reading = read(sources, rename=choices.rename)
+    checks = [*installed(), *(plugins.load("checks", name) for name in choices.checks or ())]
+    formats = [plugins.load("formats", name) for name in choices.formats or ()]
+    reading = read(sources, rename=choices.rename, formats=formats)
     assembled = assemble(reading.table, **choices.arguments())
     if not len(assembled.batch):
         paths = [i.path for i in reading.inputs]
         refuse_no_curve(paths, reading.table.height, assembled.left_out, list(reading.notes))
     study_id = content_hash([reading.account()["inputs"], choices])
-    findings = _judged(assembled, analysis, study_id)
+    found = _judged(assembled, analysis, study_id, checks)
+    findings = Findings(found.findings)
     context = provenance.of_results(reading, assembled, findings)
-    return Analysed(findings=findings, context=context, inputs=_inputs(assembled, choices, reading))
+    return Analysed(findings=findings, context=context, inputs=_inputs(assembled, choices, reading, found.cautions))
 
 
 def analyze_study(document: Path, choices: Choices | None = None) -> Analysed:
@@ -134,13 +90,15 @@ def analyze_answers(study: Study, store: Store, choices: Choices | None = None) 
     arguments = choices.arguments()
     # A study names its series, and its shots are conditions: neither has to be guessed from columns.
     arguments["series"] = arguments["series"] or ("series",)
+    promises = {study.condition_id(c): promise_of(c) for c in study.conditions()}
     assembled = assemble(items, primary=primaries(study), registered=study.hypotheses, **arguments)
-    findings = _judged(assembled, study.analysis, study.study_id)
-    if study.repeats > 1:
-        findings = _with_samples(findings, items)
+    assembled = assembled.promising(promises)
+    more = [plugins.load("checks", name) for name in choices.checks or ()]
+    found = _judged(assembled, study.analysis, study.study_id, [*installed(), *study.checks(), *more])
+    findings = Findings(found.findings)
     settled = hypotheses.settle(study.hypotheses, findings, hypotheses.loss_falls(assembled.batch))
     context = provenance.of_study(study, store, items, findings=findings, settled=settled)
-    return Analysed(findings=findings, context=context, inputs=_inputs(assembled, choices, None))
+    return Analysed(findings=findings, context=context, inputs=_inputs(assembled, choices, None, found.cautions))
 
 
 def write(analysed: Analysed, out: Path) -> Path:
@@ -178,53 +136,21 @@ def primaries(study: Study) -> Any:
     return chosen if chosen is not None else {t.name: t.primary for t in study.tasks()}
 
 
-def _judged(assembled: Assembled, analysis: Analysis, study_id: str) -> Findings:
+def _judged(assembled: Assembled, analysis: Analysis, study_id: str, checks: Sequence[Check]) -> Beside:
+    """Findings with the evidence of the checks beside the verdict, and what went wrong with those."""
     rng = np.random.default_rng(seed_from(analysis.seed, "judge"))
-    judged = judge(assembled.batch, analysis, rng)
-    return Findings(tuple(replace(finding, study_id=study_id) for finding in judged))
+    judged = [replace(finding, study_id=study_id) for finding in judge(assembled.batch, analysis, rng)]
+    view = View(assembled.batch, assembled.items, assembled.columns, judged, analysis)
+    return attach(view, checks, np.random.default_rng(seed_from(analysis.seed, "checks")))
 
 
-def _with_samples(findings: Findings, items: pl.DataFrame) -> Findings:
-    """Evidence from repeated samples beside the judged one; it decides no verdict."""
-    more = below_floor.evidence(items, findings)
-    return Findings(tuple(replace(f, evidence=(*f.evidence, *more.get(f.finding_id, ()))) for f in findings))
-
-
-def _inputs(assembled: Assembled, choices: Choices, reading: Reading | None) -> dict[str, Any]:
+def _inputs(assembled: Assembled, choices: Choices, reading: Reading | None, cautions: Sequence[str]) -> dict[str, Any]:
     account = reading.account() if reading else {}
     return {
         **account,
         "curves": len(assembled.batch),
         "left_out": dict(assembled.left_out),
         "notes": [*account.get("notes", ()), *assembled.notes],
+        "cautions": list(cautions),
         "choices": {name: getattr(choices, name) for name in Choices.__slots__},
     }
-
-
-def _known(word: str, known: Sequence[str], option: str) -> None:
-    if word not in known:
-        raise UserError(f"{option} {word}", wanted=nearest(word, known), do=f"mend {option}")
-
-
-def _pairs(given: Sequence[str] | None, option: str, example: str) -> dict[str, str]:
-    pairs = {}
-    for text in given or ():
-        left, sign, right = text.partition("=")
-        if not (left and sign and right):
-            raise UserError(f"{option} {text}", wanted=f"two names with = between, e.g. {example}")
-        pairs[left] = right
-    return pairs
-
-
-def _pattern(text: str) -> str:
-    try:
-        groups = re.compile(text).groupindex
-    except re.error as error:
-        raise UserError(
-            f"--factor {text}: {error}",
-            wanted="a regular expression with named groups",
-            do="--factor 'task=(?P<skill>.*)_(?P<format>mc|rc)'",
-        ) from error
-    for name in groups:
-        _known(name, FACTORS, "--factor group")
-    return text

@@ -1,9 +1,4 @@
-"""Contrasts between item-level answers that a report shows: conditions against baseline, and flips around an onset.
-
-Both are paired by item. The robustness difference is Miller's paired one (arXiv 2411.00640): its standard error is
-that of the per-item differences. Flips are the items that the last model before the onset interval got wrong
-and the first model after it got right.
-"""
+"""The items of `checks.flips` with what was asked and answered, for people to read."""
 
 from __future__ import annotations
 
@@ -13,94 +8,39 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from saltus.page.context import ItemFlip, RobustnessRow, Said
-from saltus.records import Finding, Quantity
+from saltus.page.context import ItemFlip, Said
+from saltus.records import Evidence, Finding
 from saltus.store import Store
+from saltus.verdict import JUMPED
 
-_LEAPT = frozenset({"sharp", "transition", "artefact", "split", "bound"})
-_PAIR = ["series", "seed", "model_identity", "task", "metric", "repeat", "item_id"]
-FLIPS = 4
+SHOWN = 4
 """Shown per finding: enough to see what changed, few enough to read."""
 
 
-def robustness(items: pl.DataFrame, findings: Sequence[Finding]) -> tuple[RobustnessRow, ...]:
-    """Every condition against baseline at the last model of each series and seed, on the hard metric judged."""
-    if items.is_empty():
-        return ()
-    metrics = {(f.series, f.task): f.metric_hard for f in findings if f.primary and f.metric_hard}
-    last = _last_points(items.filter(pl.col("item_id").is_not_null()))
-    base = last.filter(pl.col("condition") == "baseline").select(*_PAIR, base="value")
-    changed = last.filter(pl.col("condition") != "baseline").join(base, on=_PAIR, nulls_equal=True)
-    changed = changed.filter(pl.col("value").is_not_null() & pl.col("base").is_not_null())
-    rows = []
-    by = ["series", "task", "condition", "metric", "model_identity"]
-    for key, group in changed.group_by(by, maintain_order=True):
-        series, task, condition, metric, _ = map(str, key)
-        if metrics.get((series, task)) == metric:
-            rows.append(_row(series, task, condition, metric, group))
-    return tuple(rows)
-
-
 def flips(store: Store, items: pl.DataFrame, findings: Sequence[Finding]) -> tuple[ItemFlip, ...]:
-    """Up to FLIPS items per finding with an onset: wrong just before it, right just after it, with answers."""
+    """Up to SHOWN items per leap: wrong just before it, right just after, with the answers. See `checks.flips`."""
     found: list[ItemFlip] = []
     for finding in findings:
-        if finding.primary and finding.verdict in _LEAPT and finding.onset is not None:
-            found += _flips_of(store, items, finding)
+        flipped = next((e for e in finding.evidence if e.name == "flips"), None)
+        if flipped is not None and finding.primary and finding.verdict in JUMPED:
+            found += _flips_of(store, items, finding, flipped)
     return tuple(found)
 
 
-def _last_points(items: pl.DataFrame) -> pl.DataFrame:
-    place = pl.coalesce("tokens", "step", "params", pl.lit(0.0))
-    return items.filter(place == place.max().over("series", "seed", "task"))
-
-
-def _row(series: str, task: str, condition: str, metric: str, group: pl.DataFrame) -> RobustnessRow:
-    differences = (group["value"] - group["base"]).to_list()
-    n, mean = len(differences), sum(differences) / len(differences)
-    spread = math.fsum((d - mean) ** 2 for d in differences)
-    error = math.sqrt(spread / (n - 1) / n) if n > 1 else None
-    low, high = (mean - 1.96 * error, mean + 1.96 * error) if error is not None else (None, None)
-    why = None if error is not None else "one pair has no spread"
-    return RobustnessRow(
-        series=series,
-        task=task,
-        condition=condition,
-        metric=metric,
-        model=_name(group),
-        baseline=group["base"].mean(),  # type: ignore[arg-type]
-        changed=group["value"].mean(),  # type: ignore[arg-type]
-        difference=Quantity(value=mean, low=low, high=high, unit="share", why=why),
-        pairs=n,
-        passed=None if low is None or high is None else low <= 0 <= high or mean > 0,
-        why="the interval includes no change"
-        if low is not None and low <= 0 <= (high or 0)
-        else f"{'more' if mean > 0 else 'fewer'} right than at baseline",
-    )
-
-
-def _flips_of(store: Store, items: pl.DataFrame, finding: Finding) -> list[ItemFlip]:
-    axis = finding.axis
-    rows = items.filter(
+def _flips_of(store: Store, items: pl.DataFrame, finding: Finding, flipped: Evidence) -> list[ItemFlip]:
+    detail, axis = flipped.detail, finding.axis
+    mine = items.filter(
         (pl.col("series") == finding.series)
         & (pl.col("task") == finding.task)
         & (pl.col("condition") == finding.condition)
         & (pl.col("metric") == finding.metric_hard)
-        & pl.col(axis).is_not_null()
+        & (pl.col("seed").fill_null("") == detail["seed"])
+        & pl.col("item_id").is_in(detail["gained_items"][:SHOWN])
     )
-    if rows.is_empty() or finding.onset_low is None or finding.onset_high is None:
-        return []
-    first_seed = rows["seed"].drop_nulls().sort().head(1).to_list()
-    rows = rows.filter(pl.col("seed") == first_seed[0]) if first_seed else rows
-    sign = -1.0 if axis == "loss" else 1.0  # along loss, later is lower
-    low, high = sorted((sign * finding.onset_low, sign * finding.onset_high))
-    rows = rows.with_columns(_x=sign * pl.col(axis))
-    before, after = rows.filter(pl.col("_x") <= low), rows.filter(pl.col("_x") >= high)
-    if before.is_empty() or after.is_empty():
-        return []
-    wrong = before.filter((pl.col("_x") == pl.col("_x").max()) & (pl.col("value") == 0))
-    right = after.filter((pl.col("_x") == pl.col("_x").min()) & (pl.col("value") == 1))
-    pairs = wrong.join(right, on=["item_id", "repeat"], suffix="_after").sort("item_id").head(FLIPS)
+    before, after = mine.filter(pl.col(axis) == detail["before"]), mine.filter(pl.col(axis) == detail["after"])
+    pairs = (
+        before.join(after, on=["item_id", "repeat"], suffix="_after").unique("item_id", keep="first").sort("item_id")
+    )
     return [_flip(store, finding, row) for row in pairs.to_dicts()]
 
 
@@ -132,8 +72,3 @@ def _said(store: Store, row: dict, which: str) -> Said:  # type: ignore[type-arg
         )
     )
     return Said(model=str(row[f"model{which}"]), text=text, hard=row[f"value{which}"])
-
-
-def _name(group: pl.DataFrame) -> str:
-    model, seed = group["model"][0], group["seed"][0]
-    return f"{model}, seed {seed}" if seed is not None else str(model)

@@ -16,10 +16,7 @@ from saltus.page.numbers import span
 from saltus.records import Finding
 from saltus.stats.batch import CurveBatch
 from saltus.study.document import Hypothesis
-
-LEAP = frozenset({"sharp", "transition"})
-NO_LEAP = frozenset({"flat", "smooth", "artefact", "irregular"})
-NO_WORD = frozenset({"unresolved", "defective"})
+from saltus.verdict import HYPOTHESIS_LEAP, NO_LEAP, WITHOUT_WORD
 
 Interval = tuple[float, float]
 
@@ -100,10 +97,10 @@ def _outcome(hypothesis: Hypothesis, finding: Finding) -> tuple[Outcome, str]:
     verdict = finding.verdict
     weight = finding.verdict_weights.get(verdict)
     why = f"the verdict is `{verdict}`" + (f" (weight {weight:.2f})" if weight is not None else "")
-    expected = {"leap": LEAP, "no-leap": NO_LEAP}.get(hypothesis.expect, {hypothesis.expect})
+    expected = {"leap": HYPOTHESIS_LEAP, "no-leap": NO_LEAP}.get(hypothesis.expect, {hypothesis.expect})
     if verdict in expected:
         return "kept", why
-    return ("undecided" if verdict in NO_WORD else "refuted"), why
+    return ("undecided" if verdict in WITHOUT_WORD else "refuted"), why
 
 
 def _onset_outcome(finding: Finding, fall: Interval | None, why: str) -> tuple[Outcome, str]:

@@ -18,19 +18,35 @@ from typing import Any
 
 import polars as pl
 
+from saltus import plugins
 from saltus._version import __version__
-from saltus.analysis.flips import flips, robustness
+from saltus.analysis.flips import flips
+from saltus.conditions.base import VARIES, varied
 from saltus.curves.assemble import Assembled
 from saltus.errors import UserError
-from saltus.page.context import Calibration, Cost, Failure, Hypothesis, InputFile, LeftOut, ModelRow, ReportContext
+from saltus.page.context import (
+    Calibration,
+    Cost,
+    Failure,
+    Hypothesis,
+    InputFile,
+    LeftOut,
+    ModelRow,
+    ReportContext,
+    RobustnessRow,
+    TaskRow,
+)
 from saltus.records import Finding, Quantity
 from saltus.results.read import Reading
 from saltus.runner.machine import host
 from saltus.store import Store
 from saltus.store.contents import Contents
+from saltus.store.rows import version_of
 from saltus.store.selection import models_of, standing_gaps
 from saltus.study.document import Study
 from saltus.study.lock import deviations, read_lock
+from saltus.tasks.base import Task
+from saltus.verdict import HYPOTHESIS_LEAP
 
 
 def of_results(reading: Reading, assembled: Assembled, findings: Sequence[Finding]) -> ReportContext:
@@ -45,6 +61,7 @@ def of_results(reading: Reading, assembled: Assembled, findings: Sequence[Findin
         hardware=_hardware(host()),
         calibration=_calibration(),
         inputs=(*(_input(i) for i in reading.inputs), *_unused(assembled)),
+        robustness=_robustness(findings),
     )
 
 
@@ -72,8 +89,9 @@ def of_study(
         cost=_cost(store, found),
         models=_models(found, study),
         failures=_failures(found, items, study),
+        tasks=tuple(_task(t) for t in study.tasks()),
         flips=flips(store, items, findings),
-        robustness=robustness(items, findings),
+        robustness=_robustness(findings),
         calibration=_calibration(),
     )
 
@@ -171,16 +189,58 @@ def _cost(store: Store, found: Contents) -> Cost:
 
 
 def _not_tested(study: Study) -> tuple[str, ...]:
-    kinds = {c.kind for cross in study.conditions() for c in cross} - {"baseline"}
+    conditions = [c for cross in study.conditions() for c in cross]
+    left = sorted(VARIES - varied(conditions))
     said = []
-    if not kinds:
-        said.append("No condition but the baseline was asked: wording, shots and noise were not varied.")
-    elif not {"typos", "style"} & kinds:
-        said.append("The wording of the questions was not varied.")
-    said.append("No adversary was tried, and nothing inside the networks was changed.")
+    if left:
+        named = ", ".join(left[:-1]) + f" and {left[-1]}" if len(left) > 1 else left[0]
+        said.append(f"Not varied: {named}.")
+    silent = sorted({c.kind for c in conditions if c.kind != "baseline" and not getattr(c, "varies", ())})
+    if silent:
+        said.append(f"What {', '.join(silent)} varies is not stated.")
+    said.append("Nothing inside the networks was changed.")
     if study.repeats == 1:
         said.append("Every question was asked once.")
     return tuple(said)
+
+
+def _task(task: Task) -> TaskRow:
+    """What a task states of its origin, under the names that most use."""
+    stated = task.provenance
+    return TaskRow(
+        name=task.name,
+        version=version_of(task),
+        skill=task.skill,
+        format=task.format,
+        source=str(stated.get("source") or stated.get("generator") or stated.get("dataset") or ""),
+        licence=str(stated.get("licence") or stated.get("license") or ""),
+        hash=str(stated.get("sha256") or plugins.file_of(task) or ""),
+    )
+
+
+def _robustness(findings: Sequence[Finding]) -> tuple[RobustnessRow, ...]:
+    """One row per finding under a condition that was compared with baseline."""
+    rows = []
+    for f in findings:
+        found = next((e for e in f.evidence if e.name == "robustness"), None)
+        if found is not None and isinstance(found.value, float) and f.primary:
+            why = None if found.low is not None else "one item, or one group of items, has no interval"
+            rows.append(
+                RobustnessRow(
+                    series=f.series,
+                    task=f.task,
+                    condition=f.condition,
+                    metric=f.metric_hard or "",
+                    model="last point",
+                    baseline=found.detail["baseline"],
+                    changed=found.detail["changed"],
+                    difference=Quantity(value=found.value, low=found.low, high=found.high, unit="share", why=why),
+                    pairs=found.detail["items"],
+                    passed=found.passed,
+                    why=found.why,
+                )
+            )
+    return tuple(rows)
 
 
 @cache
@@ -191,9 +251,9 @@ def _calibration() -> Calibration | None:
         return None
     data = json.loads(file.read_text("utf-8"))
     confusion = data["confusion"]
-    true_leaps = {word: confusion[word] for word in ("sharp", "transition") if word in confusion}
+    true_leaps = {word: confusion[word] for word in HYPOTHESIS_LEAP if word in confusion}
     total = sum(sum(row.values()) for row in true_leaps.values())
-    called = sum(n for row in true_leaps.values() for w, n in row.items() if w in ("sharp", "transition"))
+    called = sum(n for row in true_leaps.values() for w, n in row.items() if w in HYPOTHESIS_LEAP)
     alarms = data["false_alarms"]["all"]
     return Calibration(
         version=data["version"],

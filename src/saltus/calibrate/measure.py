@@ -21,7 +21,7 @@ from saltus.calibrate.sampling import measure
 from saltus.calibrate.simulate import NULLS, Truth, assemble, simulate, truth_of
 from saltus.records import Analysis, Finding
 from saltus.stats.batch import CurveBatch
-from saltus.verdict import LEAPS
+from saltus.verdict import CLAIMS_LEAP
 
 Judge = Callable[[CurveBatch, Analysis, np.random.Generator], Sequence[Finding]]
 
@@ -99,7 +99,9 @@ def summarise(
     """Count what was found against what was true."""
     pairs = list(zip(truths, findings))
     alarms: dict[str, Rate] = {
-        word: rate(sum(f.verdict in LEAPS for t, f in pairs if t.word == word), sum(t.word == word for t in truths))
+        word: rate(
+            sum(f.verdict in CLAIMS_LEAP for t, f in pairs if t.word == word), sum(t.word == word for t in truths)
+        )
         for word in WORDS
         if word in NULLS
     }
@@ -178,7 +180,7 @@ def _cells(pairs: Sequence[tuple[Truth, Finding]]) -> list[dict[str, Any]]:
         for replicated in (False, True):
             for with_soft in (False, True):
                 called = [
-                    f.verdict in LEAPS
+                    f.verdict in CLAIMS_LEAP
                     for t, f in pairs
                     if t.word in NULLS
                     and low <= t.n_points <= high

@@ -18,7 +18,7 @@ from saltus.calibrate.settings import Setting, SoftTwin
 from saltus.calibrate.simulate import assemble
 from saltus.records import Analysis, Finding
 from saltus.stats.batch import CurveBatch
-from saltus.verdict import LEAPS
+from saltus.verdict import CLAIMS_LEAP
 
 WIDTHS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 DECADES = 5.0
@@ -62,7 +62,7 @@ def power(
 
 
 def _row(varied: str, level: int, width: float, words: Sequence[str]) -> PowerRow:
-    leap = sum(w in LEAPS for w in words) / len(words)
+    leap = sum(w in CLAIMS_LEAP for w in words) / len(words)
     smooth, unresolved = words.count("smooth") / len(words), words.count("unresolved") / len(words)
     return PowerRow(
         varied, level, width, len(words), leap, smooth, unresolved, max(0.0, 1 - leap - smooth - unresolved)

@@ -1,107 +1,92 @@
 """What repeated samples say where one answer per item says 0: success rates, pass@k, and their law in scale.
 
-Reads item rows (`store.item_table`), one per model × item × repeat, and gives evidence beside the findings they
-belong to; it decides no verdict. Repeats count as samples only where they differ somewhere in the task: a
+Two checks over the item rows of a view, one per item × repeat; they decide no verdict. Repeats count as samples only
+where they differ somewhere on the curve: a
 greedy answer repeated a hundred times is one answer, and its 0 of 100 would be a bound that nobody measured.
 Known limit: the intervals speak of these items; what other items would give is wider.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from saltus._version import __version__
-from saltus.records import Evidence, Finding
+from saltus.checks.base import View
+from saltus.checks.kit import code
+from saltus.records import Evidence
 from saltus.stats.passk import Bend, bend, exact_interval, pass_at_k
 
-CODE = f"saltus.checks.pass_rate@{__version__}"
-TRAINING = ("tokens", "step")
+CODE = code("saltus.checks.pass_rate")
 LAW_AXES = ("params", "tokens", "step", "flops")
 _RATE = "How often does a sampled answer pass?"
+_GREEDY = "repeats never differ on this curve: one greedy answer repeated says no more than one"
 _LAW = "Does the success rate rise faster than the law exp(−c·N^−a) of a smooth loss?"
 
 
-def evidence(items: pl.DataFrame | pl.LazyFrame, findings: Iterable[Finding]) -> dict[str, list[Evidence]]:
-    """finding_id → its evidence from repeated samples; findings without repeats are not in it.
+@dataclass(frozen=True)
+class PassRate:
+    """How often sampled answers pass (`law` False), or the law of that rate along the axis (`law` True)."""
 
-    items: rows of `store.item_table` or of any table with task, condition, metric, item_id, repeat, value,
-    series and axes.
-    """
-    rows = items.lazy().collect() if isinstance(items, pl.LazyFrame) else items
-    if "repeat" not in rows.columns or "item_id" not in rows.columns:
+    name: str
+    law: bool
+    needs: frozenset[str] = frozenset({"item_id", "repeat"})
+    sees: str = "view"
+
+    def __call__(self, view: View, rng: np.random.Generator) -> Sequence[Evidence | None]:
+        """Evidence for every whole-task curve whose items were answered several times; None for the others."""
+        out: list[Evidence | None] = [None] * len(view.curves)
+        for curve, rows in _samples(view).items():
+            key = view.curves.keys[curve]
+            if not _sampled(rows):
+                out[curve] = None if self.law else Evidence(name=self.name, question=_RATE, why=_GREEDY, code=CODE)
+                continue
+            x, passed, samples = _matrix(rows)
+            out[curve] = _law(key.axis, x, passed, samples) if self.law else _rate(key.axis, x, passed, samples)
+        return out
+
+
+def _samples(view: View) -> dict[int, pl.DataFrame]:
+    """Curve → right-or-wrong answers of items that were asked several times, with `x`, the raw place on its axis."""
+    if view.items is None:
         return {}
-    rows = rows.filter(pl.col("value").is_not_null() & pl.col("item_id").is_not_null())
-    rows = rows.with_columns(pl.col("condition").fill_null("baseline"))
-    several = rows.group_by("task").agg(pl.col("repeat").n_unique().alias("k")).filter(pl.col("k") > 1)
-    rows = rows.join(several.select("task"), on="task", how="semi")
-    if not rows.height:
-        return {}
-    differ = _sampled_tasks(rows)
-    out: dict[str, list[Evidence]] = {}
-    for finding in findings:
-        mine = _rows_of(rows, finding)
-        if mine.height and mine["repeat"].n_unique() > 1:
-            out[finding.finding_id] = _judge(mine, finding, finding.task in differ)
+    whole = [i for i, k in enumerate(view.curves.keys) if k.slice is None and k.metric_hard is not None]
+    rows = view.items.filter(
+        (pl.col("role") == "hard")
+        & pl.col("curve").is_in(whole)
+        & pl.col("value").is_in([0.0, 1.0])
+        & pl.col("repeat").is_not_null()
+    )
+    several = rows.group_by("curve").agg(pl.col("repeat").n_unique().alias("k")).filter(pl.col("k") > 1)
+    found = rows.join(several.select("curve"), on="curve", how="semi").collect()
+    out = {}
+    for (curve,), part in found.group_by("curve"):
+        c = int(curve)  # type: ignore[call-overload]
+        x = view.curves.raw_x[c, part["seed_index"].to_numpy(), part["point_index"].to_numpy()]
+        out[c] = part.with_columns(pl.Series("x", x))
     return out
 
 
-def _sampled_tasks(rows: pl.DataFrame) -> set[str]:
-    """Tasks in which repeats of one question to one model gave different values, in any metric."""
-    by = [
-        c
-        for c in ("model_identity", "series", "model", "location", "task", "condition", "metric", "item_id", *_AXES)
-        if c in rows.columns
-    ]
-    spread = rows.group_by(by).agg(pl.col("value").n_unique().alias("values"))
-    return set(spread.filter(pl.col("values") > 1)["task"].to_list())
+def _sampled(rows: pl.DataFrame) -> bool:
+    """Repeats of one question to one model gave different answers somewhere."""
+    by = ["seed_index", "point_index", "item_id"]
+    return bool(rows.group_by(by).agg(pl.col("value").n_unique().alias("k")).select((pl.col("k") > 1).any()).item())
 
 
-_AXES = ("params", "tokens", "step", "flops", "loss", "date", "seed")
-
-
-def _rows_of(rows: pl.DataFrame, finding: Finding) -> pl.DataFrame:
-    """The item rows behind a finding, with `x`, the place on its axis; empty where there are none."""
-    if finding.metric_hard is None or finding.slice is not None or finding.axis not in rows.columns:
-        return rows.clear()
-    label = pl.col("series").fill_null("")
-    model = pl.col("model").fill_null("") if "model" in rows.columns else pl.lit("")
-    mine = rows.filter(
-        (pl.col("task") == finding.task)
-        & (pl.col("condition") == finding.condition)
-        & (pl.col("metric") == finding.metric_hard)
-        & pl.col("value").is_in([0.0, 1.0])
-        & ((label == finding.series) | (pl.concat_str(label, pl.lit("/"), model) == finding.series))
-    )
-    x = pl.col(finding.axis)
-    if finding.axis == "flops" and {"params", "tokens"} <= set(rows.columns):
-        x = pl.coalesce("flops", 6.0 * pl.col("params") * pl.col("tokens"))
-    mine = mine.with_columns(x=x).filter(pl.col("x").is_not_null())
-    across = finding.axis not in TRAINING and "model" in mine.columns and mine["model"].n_unique() > 1
-    if across and "tokens" in mine.columns:  # every model's last point, as the curve has it
-        last = pl.col("tokens").fill_null(0.0)
-        mine = mine.filter(last == last.max().over("model"))
-    return mine
-
-
-def _judge(mine: pl.DataFrame, finding: Finding, sampled: bool) -> list[Evidence]:
-    if not sampled:
-        why = "repeats never differ in this task: one greedy answer repeated says no more than one"
-        return [Evidence(name="pass_rate", question=_RATE, why=why, code=CODE)]
-    x, passed, samples = _matrix(mine)
+def _rate(axis: str, x: np.ndarray, passed: np.ndarray, samples: np.ndarray) -> Evidence:
     points = [_point(float(x[j]), passed[:, j], samples[:, j]) for j in range(len(x))]
     last = points[-1]
     most = max((int(k) for k in last["pass_at"]), default=1)
     said = (
-        f"at {finding.axis} {x[-1]:.3g}, {last['passed']:,.0f} of {last['samples']:,.0f} samples of {last['items']:,} "
+        f"at {axis} {x[-1]:.3g}, {last['passed']:,.0f} of {last['samples']:,.0f} samples of {last['items']:,} "
         f"items passed; pass@{most} = {last['pass_at'].get(str(most), last['rate']):.3g}"
     )
     if last["passed"] == 0:
         said += f": not zero, but at most {last['high']:.2g}"
-    found = Evidence(
+    return Evidence(
         name="pass_rate",
         question=_RATE,
         value=last["rate"],
@@ -110,9 +95,8 @@ def _judge(mine: pl.DataFrame, finding: Finding, sampled: bool) -> list[Evidence
         unit="share",
         why=said,
         code=CODE,
-        detail={"axis": finding.axis, "points": points},
+        detail={"axis": axis, "points": points},
     )
-    return [found, _law(finding.axis, x, passed, samples)]
 
 
 def _matrix(mine: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -189,3 +173,7 @@ def _said(found: Bend) -> str:
     }
     tail = f"; {found.why}" if found.why else ""
     return f"{meaning[found.law]}, over {found.instances} instances that passed sometimes{tail}"
+
+
+rate = PassRate("pass_rate", law=False)
+law = PassRate("pass_law", law=True)

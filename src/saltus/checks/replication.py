@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from saltus.checks.kit import BuiltIn, Judged, code, number, p_text, text, unit_of
+from saltus.checks.kit import BuiltIn, Judged, code, number, text, unit_of
 from saltus.records import Evidence
-from saltus.stats.dip import dip_test
 from saltus.stats.mixture import two_against_one
 
 CODE = code("saltus.checks.replication")
@@ -29,9 +28,6 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     spread = float(np.ptp(onset[rose])) if rose.sum() > 1 else None
     if spread is not None:
         why += f"; their onsets lie {text(spread, 2)} {unit_of(j.curves, i)} apart at most"
-    dipped = dip_test(s.final[i])
-    if dipped.value is not None:
-        why += f"; the dip of their last levels is {text(dipped.value)} ({p_text(dipped.p)}), reported only"
     mixed = two_against_one(s.final[i], s.error[i])
     if mixed.bic is not None:
         prefers = "two laws" if mixed.bic > 0 else "one law"
@@ -42,7 +38,6 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
         "between_seed_sd": number(s.between[i]),
         "onset_spread": spread,
         "mixture": {"bic": mixed.bic, "lower": mixed.lower},
-        "dip": {"value": dipped.value, "p": dipped.p, "why_null": dipped.why},
         "leapt_by": _leapt_by(j, i),
         "final": [number(v) for v in s.final[i][: len(rose)]],
     }

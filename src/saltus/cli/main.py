@@ -7,17 +7,18 @@ Everything heavy is imported inside a command, so `saltus --help` stays quick.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from saltus import permissions
 from saltus._version import __version__
+from saltus.cli import listing, planning
 from saltus.cli import options as opt
-from saltus.cli.planning import register
+from saltus.cli.output import fail, json_out, rich_print, say
 from saltus.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-
-
-register(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -61,7 +59,7 @@ def new(name: Annotated[str, typer.Argument(help="Name of the study.")]) -> None
     from saltus.study.new import write_template
 
     path = write_template(name)
-    _say(f"Wrote {path}. Edit it, then: saltus run {path} --dry-run")
+    say(f"Wrote {path}. Edit it, then: saltus run {path} --dry-run")
 
 
 @app.command()
@@ -77,10 +75,12 @@ def run(
     threads: opt.Threads = None,
     locate: opt.Locate = False,
     interval: opt.Interval = None,
+    allow: opt.Allow = None,
     as_json: opt.Json = False,
     strict: opt.Strict = False,
 ) -> None:
     """Ask the models, judge the answers, write findings and a report beside the study."""
+    permissions.grant(allow or ())
     from saltus.cli.executor import chosen
     from saltus.study.new import document_for
 
@@ -108,13 +108,20 @@ def analyze(
     factor: opt.Factor = None,
     slices: opt.Slice = None,
     rename: opt.Rename = None,
+    check: opt.Checks = None,
+    form: opt.Formats = None,
+    allow: opt.Allow = None,
     as_json: opt.Json = False,
     strict: opt.Strict = False,
 ) -> None:
     """Judge published results, or a study's stored answers; no model is opened."""
-    from saltus.analysis.analyze import analyze_results, analyze_study, parse_choices, write
+    permissions.grant(allow or ())
+    from saltus.analysis.analyze import analyze_results, analyze_study, write
+    from saltus.analysis.choices import parse_choices
 
-    choices = parse_choices(axis=axis, series=series, twin=twin, factor=factor, slices=slices, rename=rename)
+    choices = parse_choices(
+        axis=axis, series=series, twin=twin, factor=factor, slices=slices, rename=rename, checks=check, formats=form
+    )
     if len(sources) == 1 and Path(sources[0]).suffix in (".yaml", ".yml"):
         analysed = analyze_study(Path(sources[0]), choices)
     else:
@@ -125,31 +132,34 @@ def analyze(
 
 
 @app.command()
-def report(source: Annotated[Path, typer.Argument(help="A study.yaml, or a folder written by analyze.")]) -> None:
+def report(
+    source: Annotated[Path, typer.Argument(help="A study.yaml, or a folder written by analyze.")],
+    allow: opt.Allow = None,
+) -> None:
     """Write the report again from what is stored."""
+    permissions.grant(allow or ())
     from saltus.analysis.analyze import analyze_study, rewrite, write
     from saltus.runner.open import store_path
 
     page = rewrite(source) if source.is_dir() else write(analyze_study(source), store_path(source))
-    _say(f"Wrote {page}")
+    say(f"Wrote {page}")
 
 
 @app.command()
 def lock(study: Annotated[Path, typer.Argument(help="A study.yaml.")], as_json: opt.Json = False) -> None:
     """Write the study's hash down before looking: preregistration."""
-    from saltus.runner.open import open_store
-    from saltus.study.document import load
-    from saltus.study.lock import lock_path, write_lock
+    from saltus.runner.open import lock_study
+    from saltus.study.lock import lock_path
 
-    made = write_lock(load(study), study, open_store(study).answers_count())
+    made = lock_study(study)
     if as_json:
-        _json({"study_id": made.study_id, "locked_at": made.locked_at, "answers_already": made.answers_already})
+        json_out({"study_id": made.study_id, "locked_at": made.locked_at, "answers_already": made.answers_already})
         return
-    _say(f"Locked {study.name} as {made.study_id} on {made.locked_at} in {lock_path(study)}")
+    say(f"Locked {study.name} as {made.study_id} on {made.locked_at} in {lock_path(study)}")
     if made.answers_already:
-        _say(f"{made.answers_already:,} answers existed by then: this is not a preregistration.")
+        say(f"{made.answers_already:,} answers existed by then: this is not a preregistration.")
     else:
-        _say("No answers existed.")
+        say("No answers existed.")
 
 
 @app.command()
@@ -166,13 +176,30 @@ def verify(
     # What a kill leaves behind is no damage: nothing that was committed is lost.
     damage = [problem for problem in problems if problem.severity == "damage"]
     if as_json:
-        _json({"ok": not damage, "problems": [asdict(problem) for problem in problems]})
+        json_out({"ok": not damage, "problems": [asdict(problem) for problem in problems]})
     else:
         for problem in problems:
-            _say(f"{problem.severity}: {problem.where}: {problem.what}")
+            say(f"{problem.severity}: {problem.where}: {problem.what}")
         whole = f"All {store.answers_count():,} answers are as they were written."
-        _say(f"{len(damage)} places are damaged." if damage else whole)
+        say(f"{len(damage)} places are damaged." if damage else whole)
     raise typer.Exit(1 if damage else 0)
+
+
+@app.command()
+def migrate(
+    source: Annotated[Path, typer.Argument(help="A study.yaml or its store, written by saltus 0.1.")],
+    as_json: opt.Json = False,
+) -> None:
+    """Rewrite a store of an earlier release in today's format; the old one is kept beside it."""
+    from saltus.runner.open import store_path
+    from saltus.store.migrate import migrate as rewrite
+
+    folder = store_path(source) if source.suffix in (".yaml", ".yml") else source
+    done = rewrite(folder)
+    if as_json:
+        json_out(asdict(done))
+    else:
+        say(f"Rewrote {done.segments:,} segments with {done.answers:,} answers. The old store is {done.kept}")
 
 
 @app.command()
@@ -193,33 +220,7 @@ def calibrate(
     if as_json:
         sys.stdout.write(result.to_json() + "\n")
     else:
-        _rich(render(result))
-
-
-@app.command()
-def zoo(as_json: opt.Json = False) -> None:
-    """List the small model series that are trained here."""
-    from saltus.cli import show
-
-    _listing(show.zoo(), as_json)
-
-
-@app.command()
-def tasks(as_json: opt.Json = False) -> None:
-    """List the installed tasks."""
-    _parts("tasks", as_json)
-
-
-@app.command()
-def conditions(as_json: opt.Json = False) -> None:
-    """List the installed conditions."""
-    _parts("conditions", as_json)
-
-
-@app.command()
-def models(as_json: opt.Json = False) -> None:
-    """List the installed model adapters."""
-    _parts("models", as_json)
+        rich_print(render(result))
 
 
 @app.command()
@@ -230,18 +231,20 @@ def export(
     form: Annotated[str | None, typer.Option("--as", help="every-eval-ever, inspect or inspect-json.")] = None,
     by: Annotated[str, typer.Option("--by", help="Who publishes the records.")] = "unknown",
     developer: Annotated[str, typer.Option("--developer", help="Who made the models.")] = "unknown",
+    allow: opt.Allow = None,
 ) -> None:
     """Write the results table of a study, for any other tool."""
+    permissions.grant(allow or ())
     from saltus.export.table import export_records, export_table
 
     if form is not None:
         written = export_records(study, to, form, by=by, developer=developer, items=items)
-        _say(f"Wrote {written.results:,} results and {written.samples:,} samples to {to}")
+        say(f"Wrote {written.results:,} results and {written.samples:,} samples to {to}")
         for why, count in written.left_out.items():
-            _say(f"Left out: {count:,}: {why}")
+            say(f"Left out: {count:,}: {why}")
         return
     rows = export_table(study, to, items=items)
-    _say(f"Wrote {rows:,} rows to {to}")
+    say(f"Wrote {rows:,} rows to {to}")
 
 
 @app.command()
@@ -250,14 +253,20 @@ def doctor(
     task: opt.OneTask = None,
     include_path: opt.IncludePath = None,
     settings: opt.Settings = None,
+    allow: opt.Allow = None,
     as_json: opt.Json = False,
 ) -> None:
     """Open one model and show BOS, template, speed and a prompt exactly as asked."""
+    permissions.grant(allow or ())
     from saltus.cli.show_doctor import render
     from saltus.runner.doctor import examine
 
     examination = examine(source, task, settings=settings or (), include=include_path or ())
-    _json(examination.to_dict()) if as_json else _rich(render(examination))
+    json_out(examination.to_dict()) if as_json else rich_print(render(examination))
+
+
+planning.register(app)
+listing.register(app)
 
 
 def main() -> None:
@@ -268,17 +277,17 @@ def main() -> None:
             raise KeyboardInterrupt
         sys.exit(code)
     except UserError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     except typer.Abort:
-        _fail("Stopped.", 130)
+        fail("Stopped.", 130)
     except KeyboardInterrupt:
-        _fail("Stopped. What was answered is stored; the same command goes on.", 130)
+        fail("Stopped. What was answered is stored; the same command goes on.", 130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
-            _fail(f"{error.format_message()}\n  do:     saltus --help", 2)
+            fail(f"{error.format_message()}\n  do:     saltus --help", 2)
         raise
 
 
@@ -286,14 +295,17 @@ def _run_study(
     document: Path, *, out: Path | None, as_json: bool, strict: bool, executor: Executor | None, part: str | None = None
 ) -> None:
     from saltus.analysis.analyze import analyze_study, write
-    from saltus.runner.open import store_path
+    from saltus.runner.journal import Journal
+    from saltus.runner.open import open_store, store_path
 
     done = _asked(document, executor, show=not as_json) if executor is not None else None
     if part is not None and done is not None:
         said = f"This part is done: {done.asked:,} answers. When all are: saltus analyze {document}"
-        _say(said) if not as_json else _json({"asked": done.asked, "failures": done.failures})
+        say(said) if not as_json else json_out({"asked": done.asked, "failures": done.failures})
         raise typer.Exit(3 if done.failures else 0)
     analysed = analyze_study(document)
+    if done is not None:
+        Journal(open_store(document), done.study_id).guards(analysed.findings)
     page = write(analysed, out or store_path(document))
     _show(analysed, page, as_json, done)
     _exit(analysed, strict=strict)
@@ -318,7 +330,7 @@ def _locate(document: Path, interval: float | None, as_json: bool) -> None:
     with checkpoints_bar(not as_json) as watch:
         found = locate_study(document, interval=interval, watch=watch)
     if not as_json:
-        _rich(*located(found))
+        rich_print(*located(found))
 
 
 def _dry_run(document: Path, as_json: bool) -> None:
@@ -329,57 +341,22 @@ def _dry_run(document: Path, as_json: bool) -> None:
 
     made = plan(study.load(document), open_store(document))
     if as_json:
-        _json(show.plan_data(made))
+        json_out(show.plan_data(made))
     else:
-        _rich(*show.plan(made))
+        rich_print(*show.plan(made))
 
 
 def _show(analysed: Analysed, page: Path, as_json: bool, done: RunReport | None = None) -> None:
     from saltus.cli import show
 
     if as_json:
-        _json(show.as_data(analysed, page, done))
+        json_out(show.as_data(analysed, page, done))
     else:
-        _rich(*show.analysed(analysed, done))
-        _say(f"Report: {page}")
+        rich_print(*show.analysed(analysed, done))
+        say(f"Report: {page}")
 
 
 def _exit(analysed: Analysed, *, strict: bool) -> NoReturn:
     if strict and any(h.outcome != "kept" for h in analysed.context.hypotheses):
         raise typer.Exit(1)
     raise typer.Exit(3 if analysed.context.failures else 0)
-
-
-def _parts(kind: Any, as_json: bool) -> None:
-    from saltus.cli import show
-
-    _listing(show.parts(kind), as_json)
-
-
-def _listing(rows: list[dict[str, Any]], as_json: bool) -> None:
-    from saltus.cli import show
-
-    _json(rows) if as_json else _rich(show.listing(rows))
-
-
-def _rich(*renderables: Any) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:  # a pipe has no width of its own
-        console = Console(width=160)
-    for renderable in renderables:
-        console.print(renderable)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
-def _json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    sys.stderr.write(text + "\n")
-    sys.exit(code)

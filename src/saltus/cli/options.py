@@ -23,11 +23,20 @@ Slice = Annotated[list[str] | None, typer.Option("--slice", help="Judge slices b
 Rename = Annotated[
     list[str] | None, typer.Option("--rename", help="A column of yours as one of ours, e.g. score=value; may repeat.")
 ]
+Checks = Annotated[
+    list[str] | None, typer.Option("--check", help="A check beside the installed ones, e.g. file:mine.py; may repeat.")
+]
+Formats = Annotated[
+    list[str] | None, typer.Option("--format", help="A format of yours, e.g. file:mine.py; may repeat.")
+]
 Tasks = Annotated[list[str] | None, typer.Option("--task", "-t", help="A task, e.g. jsonl:items.jsonl; may repeat.")]
 OneTask = Annotated[str | None, typer.Option("--task", "-t", help="Show a prompt of this task.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="As in a study, e.g. dtype=bfloat16.")]
 IncludePath = Annotated[
     list[str] | None, typer.Option("--include-path", help="Folder with lm-eval task files, for lm_eval:NAME.")
+]
+Allow = Annotated[
+    list[str] | None, typer.Option("--allow", help="Let something run: KIND:PATH, e.g. python:mine.py; may repeat.")
 ]
 Limit = Annotated[int | None, typer.Option("--limit", help="Items per task (without a document).")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked and stop.")]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+from saltus.cli.options import Json
+from saltus.cli.output import json_out, rich_print
+
 Names = list[str] | None
 
 
@@ -37,7 +37,7 @@ def forecast(
     keys = tuple(s.strip() for s in series.split(",")) if series else ()
     with followed(not as_json) as follow:
         found = predict([Path(s) for s in sources], at, tasks=task or (), series=keys, only=only or (), follow=follow)
-    _print([f.to_dict() for f in found], as_json, forecasts(found))
+    json_out([f.to_dict() for f in found]) if as_json else rich_print(*forecasts(found))
 
 
 def plan(
@@ -57,17 +57,4 @@ def plan(
     design = Design(items=items, points=points, seeds=seeds, decades=decades, rise=rise, floor=floor)
     with waiting("Judging simulated curves", not as_json):
         found = power(design)
-    _print(found.to_dict(), as_json, planned(found))
-
-
-def _print(data: Any, as_json: bool, renderables: list[Any]) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False, default=str) + "\n")
-        return
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:  # a pipe has no width of its own
-        console = Console(width=160)
-    for renderable in renderables:
-        console.print(renderable)
+    json_out(found.to_dict()) if as_json else rich_print(*planned(found))

@@ -110,7 +110,7 @@ def parts(kind: plugins.Kind) -> list[dict[str, Any]]:
     for name in plugins.names(kind):
         try:
             part = plugins.load(kind, name)
-            module = getattr(part, "__module__", type(part).__module__)
+            module = plugins.module_of(kind, name)
             rows.append({"name": name, "about": _about(part, module), "from": module})
         except UserError as error:
             rows.append({"name": name, "about": str(error).splitlines()[0], "from": ""})

@@ -17,6 +17,7 @@ class Baseline(Leveled):
 
     kind = "baseline"
     promise = "invariant"
+    varies: frozenset[str] = frozenset()
 
     def checked(self, level: Any) -> None:
         if level is not None:

@@ -23,6 +23,7 @@ class LongerContext(Leveled):
     kind = "context"
     level_name = "factor"
     promise = "directional"
+    varies = frozenset({"context"})
 
     def checked(self, level: Any) -> float:
         if level is None:

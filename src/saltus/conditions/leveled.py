@@ -18,6 +18,7 @@ class Leveled:
     kind = ""
     level_name = ""
     promise: Literal["invariant", "directional", "none"] = "none"
+    varies: frozenset[str] = frozenset()
 
     def __init__(self, level: Any = None, **options: Any) -> None:
         refuse_unknown(self.kind, options, ("level",))

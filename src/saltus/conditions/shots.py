@@ -23,6 +23,7 @@ class Shots(Leveled):
 
     kind = "shots"
     level_name = "n"
+    varies = frozenset({"shots"})
 
     def checked(self, level: Any) -> int:
         if level is None:
@@ -46,6 +47,7 @@ class ShotOrder(Leveled):
     kind = "shot_order"
     level_name = "order"
     promise = "invariant"
+    varies = frozenset({"order"})
 
     def checked(self, level: Any) -> int:
         if level is None:

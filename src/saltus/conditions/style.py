@@ -23,6 +23,7 @@ class Style(Leveled):
     kind = "style"
     level_name = "name"
     promise = "invariant"
+    varies = frozenset({"format"})
 
     def checked(self, level: Any) -> str:
         if level is None:

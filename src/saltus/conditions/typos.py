@@ -26,6 +26,7 @@ class Typos(Leveled):
     kind = "typos"
     level_name = "rate"
     promise = "directional"
+    varies = frozenset({"wording"})
 
     def checked(self, level: Any) -> float:
         if level is None:

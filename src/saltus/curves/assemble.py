@@ -16,6 +16,7 @@ from saltus.curves.arrays import Cells, build
 from saltus.curves.axes import CURVE, Readings, read_curves
 from saltus.curves.dense import averaged
 from saltus.curves.guards import GUARDS, View, suspects
+from saltus.curves.item_view import item_view
 from saltus.curves.pairing import Curve, Pairing, Primary
 from saltus.curves.points import BASE, PLACE, as_enums, oriented, points, sliced
 from saltus.curves.series import with_factors, with_series
@@ -23,7 +24,7 @@ from saltus.errors import UserError, nearest
 from saltus.metrics import Metric
 from saltus.results.cleaning import collapse, shots_disagree
 from saltus.results.table import AXES, SHARES
-from saltus.stats.batch import CurveBatch, CurveKey
+from saltus.stats.batch import CurveBatch, CurveKey, Promise
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,17 @@ class Assembled:
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Reason → rows of the table that are in no curve."""
     notes: tuple[str, ...] = ()
+    items: pl.LazyFrame | None = None
+    """The item-level rows behind the curves, as `item_view` gives them; None where there are only aggregates."""
+    columns: frozenset[str] = frozenset()
+    """Columns of the table that hold anything."""
     points: pl.DataFrame = field(default_factory=pl.DataFrame)
     """One row per point with its place on the axes and how it was made."""
+
+    def promising(self, promises: Mapping[str, Promise]) -> Assembled:
+        """The same, with condition → what a sound model does under it; other conditions promise nothing."""
+        keys = tuple(replace(key, promise=promises.get(key.condition)) for key in self.batch.keys)
+        return replace(self, batch=replace(self.batch, keys=keys))
 
 
 def assemble(
@@ -58,14 +68,14 @@ def assemble(
     """
     axes = _axes(axis)
     left: dict[str, int] = {}
-    rows = with_series(with_factors(_once(_whole(table), left), factor), series)
+    rows = with_series(with_factors(_once(_intact(_whole(table), left), left), factor), series)
     unusable = rows.filter(pl.col("value").is_null() & _is_number(rows))
     for why, count in unusable.group_by("why_missing").len().sort("why_missing").iter_rows():
         left[why or "no value"] = count
     rows = rows.filter(pl.col("value").is_not_null())
     rows, metrics = oriented(sliced(rows, slices))
     rows = _only_scores(_with_rates(rows.with_columns(lies=shots_disagree(rows))), left)
-    found, items = points(as_enums(rows, (*BASE, "metric")))
+    found, items, answers = points(as_enums(rows, (*BASE, "metric")))
     placed = read_curves(found, axes, _asked(registered))
     placed.placed, dense = averaged(placed.placed)
     for curve, said in dense.items():
@@ -78,7 +88,14 @@ def assemble(
     keys = _keys(curves, placed, unusable, registered, metrics)
     batch = build(keys, cells, metrics)
     batch = replace(batch, suspects=suspects(View(batch, cells.trained, cells.untrained, cells.items), GUARDS))
-    return Assembled(batch=batch, left_out=left, notes=_notes(metrics), points=placed.placed)
+    return Assembled(
+        batch=batch,
+        left_out=left,
+        notes=_notes(metrics),
+        items=item_view(answers, cells.trained),
+        columns=frozenset(c for c in table.columns if table[c].null_count() < table.height),
+        points=placed.placed,
+    )
 
 
 def _axes(axis: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -100,6 +117,16 @@ def _whole(table: pl.DataFrame) -> pl.DataFrame:
     apart = pl.col("condition_level").is_not_null() & ~named.str.contains("[", literal=True)
     leveled = pl.concat_str([named, pl.lit("["), pl.col("condition_level").fill_null(""), pl.lit("]")])
     return table.with_columns(condition=pl.when(apart).then(leveled).otherwise(named))
+
+
+def _intact(table: pl.DataFrame, left: dict[str, int]) -> pl.DataFrame:
+    """The table without rows of edited networks: they give effects, never findings of their own."""
+    edited = pl.col("edit").fill_null("") != ""
+    count = int(table.select(edited.sum()).item())
+    if not count:
+        return table
+    left["an edited network: an effect, not a finding"] = count
+    return table.filter(~edited)
 
 
 def _once(table: pl.DataFrame, left: dict[str, int]) -> pl.DataFrame:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from saltus.metrics import Metric
 from saltus.results.metric_of import metric_of
 from saltus.results.table import EVIDENCE, SHARES, WORDS
+from saltus.stats.clustered import clustered_means
 
 PLACE = ("params", "tokens", "flops", "step", "loss", "date")
 BASE = ("series_label", "run", "seed", "task", "condition", "slice", "skill", "format", "elicitation")
@@ -97,8 +99,9 @@ def per_item(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def points(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(points, items): one row per point, sorted, with `pid`; and the averaged items behind those that have any.
+def points(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """(points, items, answers): one row per point, sorted, with `pid`; the averaged items behind those that have any;
+    and the item-level rows as they are, repeats apart.
 
     A point has y, se, n (items), rows (numbers behind it), spread (largest difference between contradicting
     aggregates of it), base, nominal, and the columns of EVIDENCE, SHARES and WORDS that there are.
@@ -133,7 +136,7 @@ def points(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         *[pl.col(c).drop_nulls().mode().max().alias(c) for c in WORDS if c in rows.columns],
     )
     table = keys.join(numbers, on="pid", how="left").join(rest, on="pid", how="left").sort("pid")
-    return table.with_columns(_binomial_error()), items
+    return table.with_columns(_binomial_error()), items, itemised
 
 
 def _from_aggregates(rows: pl.DataFrame, itemised: pl.DataFrame) -> pl.DataFrame:
@@ -177,16 +180,14 @@ def _from_items(items: pl.DataFrame) -> pl.DataFrame:
 
 
 def clustered(items: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """by… and `clustered`: the error of the mean of y with items of a group summed first (Miller 2024, eq. 4)."""
+    """by… and `clustered`: the error of the mean of y, items of a group being one cluster (`stats.clustered`)."""
     own = pl.col("group").fill_null(pl.concat_str([pl.lit("item "), pl.col("item_id")]))
-    sums = (
-        items.with_columns(group=own, away=pl.col("y") - pl.col("y").mean().over(by))
-        .group_by(*by, "group")
-        .agg(pl.col("away").sum(), pl.len().alias("size"))
-    )
-    n, k = pl.col("size").sum(), pl.len()
-    error = (pl.col("away").pow(2).sum() * k / (k - 1)).sqrt() / n
-    return sums.group_by(by).agg(pl.when(k > 1).then(error).alias("clustered"))
+    rows = items.select(*by, "y", own.alias("_own")).sort(*by, "_own", maintain_order=True)
+    group = rows.select(pl.struct(by).rle_id().cast(pl.Int64)).to_series().to_numpy()
+    cluster = rows.select(pl.struct(*by, "_own").rle_id().cast(pl.Int64)).to_series().to_numpy()
+    found = clustered_means(rows["y"].to_numpy(), group, cluster)
+    first = np.unique(group, return_index=True)[1]
+    return rows.select(by)[first].with_columns(pl.Series("clustered", found.stderr).fill_nan(None))
 
 
 def _binomial_error() -> pl.Expr:

@@ -6,17 +6,22 @@ import numpy as np
 
 from saltus.checks.kit import Judged, number, p_text, text, unit_of
 from saltus.records import Facts
+from saltus.stats.axis import raw_of
 from saltus.stats.shape import FALL_P
+from saltus.verdict import LEAPT
 
 FALL_TOLD = 0.01
 """A fall after a rise is told from here on, though only one below `FALL_P` changes a word."""
+
+MISSED = 3
+"""Points that a drawn curve may miss, less one, before its reader is told: a steep rise misses one or two."""
 
 
 def caveats(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:
     """Caveats of curve i, the assembler's own first."""
     m, a = j.measures, j.analysis
     out = list(j.curves.keys[i].caveats)
-    leaps = verdict in ("sharp", "transition", "bound", "split")
+    leaps = verdict in LEAPT
     if facts.presence == "below_floor":
         out.append("THE SOFT TWIN RISES WHILE THE HARD SCORE IS AT ITS FLOOR: the behaviour may be about to appear.")
     if leaps and facts.twin == "missing":
@@ -46,6 +51,25 @@ def caveats(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:
         )
     if facts.presence == "present" and facts.shape_hard == "flat":
         out.append("The score is off its floor from the first point on: the rise, if any, lies before the series.")
+    return out + _misfits(j, i)
+
+
+def _misfits(j: Judged, i: int) -> list[str]:
+    """What the drawn curves leave out, worded for whoever takes the line for the points."""
+    if j.drawn is None:
+        return []
+    out = []
+    for channel, missed in j.drawn.misfit.items():
+        measured = j.measures.hard if channel == "hard" else j.measures.soft
+        if missed.points[i] < MISSED or (channel == "soft" and not j.measures.has_soft[i]):
+            continue
+        place = text(float(raw_of(j.curves, j.measures.prepared, i, missed.at[i : i + 1])[0]))
+        of, by, share = measured.series.ok[i].sum(), text(float(missed.by[i]), 2), missed.by[i] / missed.range[i]
+        out.append(
+            f"The drawn curve of the {channel} score misses {missed.points[i]} of {of} points beyond noise, by up to "
+            f"{by} ({share:.0%} of the range, at {j.curves.keys[i].axis} {place}): no law tried follows it there; "
+            "widths and onset allow for it."
+        )
     return out
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from saltus.checks import legacy, presence, replication, shape, surprise, twin
+from saltus.checks import MEASURED
 from saltus.checks.kit import Judged, number, unit_of
 from saltus.judging import caveats as wording
 from saltus.judging.error_rates import false_alarm_rate
 from saltus.judging.findings import FINDING_SCHEMA_VERSION, finding_id
-from saltus.records import Evidence, Facts, Finding, Guard, Quantity, Replication, Verdict
+from saltus.records import Facts, Finding, Guard, Quantity, Replication, Verdict
 from saltus.stats.axis import other_axis, raw_of
 from saltus.stats.display import chart, draw
 from saltus.stats.measure import ChannelMeasures
 from saltus.stats.shape import RISE_P
-
-CHECKS = (presence, shape, surprise, twin, replication, legacy)
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,6 @@ class Context:
     scope_why: str
     repeats: int
     draws: int
-    extra: Sequence[Evidence]
 
 
 def finding(j: Judged, i: int, c: Context) -> Finding:
@@ -56,7 +53,7 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
         reasons["false_alarm_rate"] = "this build ships no calibration: `saltus calibrate` measures it"
     onset, low, high = _onset(j, i, facts, reasons)
     numbers = _numbers(j, i, reasons)
-    evidence = [e for check in CHECKS for e in check.records(j, i)]
+    evidence = [e for check in MEASURED for e in check.records(j, i)]
     said = wording.caveats(j, i, facts, c.verdict)
     said += _family_caveats(c)
     q = None if j.sharp_q is None else number(j.sharp_q[i])
@@ -104,7 +101,7 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
         caveats=tuple(dict.fromkeys(said)),
         next_data=tuple(wording.next_data(j, i, facts, c.verdict)),
         reasons=reasons,
-        evidence=(*evidence, *c.extra),
+        evidence=tuple(evidence),
         curve=chart(j.curves, m, i, j.drawn or draw(m)),
         **numbers,
     )

@@ -16,13 +16,11 @@ import numpy as np
 
 from saltus.judging.processes import Benches
 from saltus.judging.share import Gates, Ruling, Short
-from saltus.records import Analysis, Evidence, Finding, Guard, Integrity
+from saltus.records import Analysis, Finding, Guard, Integrity
 from saltus.stats.batch import Bools, CurveBatch, Floats
 from saltus.stats.family import scopes
 from saltus.stats.multiplicity import q_values
 from saltus.stats.series import canonical
-
-BUILT_IN = ("presence", "shape", "surprise", "twin", "replication", "legacy")
 
 
 def judge(curves: CurveBatch, analysis: Analysis, rng: np.random.Generator) -> list[Finding]:
@@ -33,7 +31,6 @@ def judge(curves: CurveBatch, analysis: Analysis, rng: np.random.Generator) -> l
     if not len(curves):
         return []
     seed = int(rng.integers(2**62))
-    extra = _plug_ins(curves, rng)
     batch, repeats = canonical(curves)
     families = [key.family for key in batch.keys]
     sizes, shared = Counter(families), _share_items(batch)
@@ -57,7 +54,6 @@ def judge(curves: CurveBatch, analysis: Analysis, rng: np.random.Generator) -> l
                 family_size=sizes[families[i]],
                 dependent=shared,
                 repeats=repeats[i],
-                extra=extra[i],
             )
             for i in range(len(batch))
         ]
@@ -147,25 +143,6 @@ def _names(batch: CurveBatch, i: int, mask: Bools) -> tuple[str, ...]:
         f"{key.seeds[s] or key.series} @ {batch.raw_x[i, s, p]:g}"
         for s, p in zip(*np.nonzero(mask & batch.seen[i]), strict=True)
     )
-
-
-def _plug_ins(curves: CurveBatch, rng: np.random.Generator) -> list[list[Evidence]]:
-    """Evidence of checks that others registered. It is attached to findings and decides nothing."""
-    from saltus import plugins
-
-    out: list[list[Evidence]] = [[] for _ in range(len(curves))]
-    for name in plugins.names("checks"):
-        if name in BUILT_IN:
-            continue
-        check = plugins.load("checks", name)
-        try:
-            found = list(check(curves, rng))
-        except Exception as error:  # noqa: BLE001  somebody else's check must not cost the user the verdicts
-            why = f"the check failed: {type(error).__name__}: {error}"
-            found = [Evidence(name=name, question=name, why=why)] * len(curves)
-        for evidence, mine in zip(found, out, strict=True):
-            mine.append(evidence)
-    return out
 
 
 def _compare_axes(found: list[Finding]) -> list[Finding]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from saltus.checks.kit import Judged
 from saltus.judging.finding import Context, finding
-from saltus.records import Analysis, Evidence, Finding, Guard, Integrity, Verdict
+from saltus.records import Analysis, Finding, Guard, Integrity, Verdict
 from saltus.stats.axis import raw_of
 from saltus.stats.batch import CurveBatch, Floats
 from saltus.stats.bootstrap import sharp_p
@@ -80,7 +80,6 @@ class Ruling:
     family_size: int
     dependent: bool
     repeats: int
-    extra: Sequence[Evidence]
 
 
 class Bench:
@@ -174,7 +173,6 @@ class Bench:
                     scope_why=r.scope_why,
                     repeats=r.repeats,
                     draws=int(part.draws[n]),
-                    extra=r.extra,
                 ),
             )
         return found

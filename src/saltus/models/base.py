@@ -8,8 +8,10 @@ are ready at once and whose weights are read on the first question, so a finishe
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
+import struct
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -24,6 +26,7 @@ __all__ = [
     "Description",
     "Model",
     "ModelError",
+    "Sees",
     "SeriesEntry",
     "Template",
     "Tokenizer",
@@ -44,6 +47,7 @@ class Model(Protocol):
     """Hash of weights, tokenizer, BOS and template policy, dtype, edits."""
     offers: frozenset[str]
     """"loglikelihood", "generate", "chat", "images", "network", …"""
+    # formerly: tuple[str, ...]   optional: identities under which earlier releases stored this model's answers
 
     def encode(self, request: Request) -> Request:
         """The request with its token ids filled in; needs the tokenizer only."""
@@ -65,6 +69,15 @@ class Model(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class Sees(Protocol):
+    """A model that offers "images": requests name them `sha256:…`, and before it is asked it is told where they are."""
+
+    def see(self, fetch: Callable[[str], bytes]) -> None:
+        """`fetch(name)` gives the bytes of an image that a request names."""
+        ...
+
+
 class Adapter(Protocol):
     """What an entry point under `saltus.models` names."""
 
@@ -76,20 +89,55 @@ class Adapter(Protocol):
 
 
 def answer_key(identity: str, request: Request) -> str:
-    """The content hash that identifies an answer: model identity, token ids or messages, settings, seed."""
-    settings = request.settings
-    asked = request.messages if request.messages else (request.prompt_ids, request.continuation_ids)
-    body = (
-        identity,
-        request.kind,
-        asked,
-        request.seed,
-        request.observe,
-        (settings.max_tokens, settings.temperature, settings.top_p, settings.stop)
-        if request.kind == "generate"
-        else None,
-    )
-    return hashlib.sha256(json.dumps(body, separators=(",", ":")).encode()).hexdigest()
+    """The hash that identifies an answer: model identity, token ids or messages, images, settings, seed.
+
+    SHA-256, as 64 hex digits, over these bytes. `text` is its UTF-8 bytes after their count; a count is 4 bytes, little
+    endian; `ids` is a count and as many 4-byte little-endian integers, or the count 2³² − 1 where there are none.
+
+        "saltus-answer-2"  text(identity)  text(kind)
+        "T" ids(prompt) ids(continuation)  |  "M" count, then of each message count, then text(key) text(value) by key
+        count, then text(image) of each    count, then text(name) of each internal observed
+        "-"  |  "S" seed, 8 bytes little endian
+        "-"  |  "G" max_tokens (4 bytes) temperature (double) top_p (double) count, then text(stop) of each
+
+    The last line is "G" for generation. Raises ValueError for lone surrogates, which UTF-8 has no bytes for.
+    """
+    parts = [b"saltus-answer-2", _text(identity), _text(request.kind)]
+    if request.messages:
+        parts += [b"M", _count(len(request.messages))]
+        for message in request.messages:
+            parts.append(_count(len(message)))
+            parts += [_text(key) + _text(str(message[key])) for key in sorted(message)]
+    else:
+        parts += [b"T", _ids(request.prompt_ids), _ids(request.continuation_ids)]
+    for names in (request.images, request.observe):
+        parts += [_count(len(names)), *map(_text, names)]
+    parts.append(b"-" if request.seed is None else b"S" + struct.pack("<q", request.seed))
+    if request.kind == "generate":
+        s = request.settings
+        parts += [b"G", struct.pack("<idd", s.max_tokens, s.temperature, s.top_p), _count(len(s.stop))]
+        parts += map(_text, s.stop)
+    else:
+        parts.append(b"-")
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _count(n: int) -> bytes:
+    return n.to_bytes(4, "little")
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return _count(len(data)) + data
+
+
+def _ids(ids: Sequence[int] | None) -> bytes:
+    if ids is None:
+        return b"\xff\xff\xff\xff"
+    packed = array("i", ids)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return _count(len(packed)) + packed.tobytes()
 
 
 def outcome_key(identity: str, outcome: str) -> str:

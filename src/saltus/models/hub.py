@@ -226,9 +226,9 @@ class HubCheckpoint(Checkpoint):
     def params(self) -> int | None:
         return self.total if self.total is not None or not self._here() else super().params
 
-    def check(self, *, allow_pickle: bool) -> None:
+    def check(self) -> None:
         """Config and the list of files; the files themselves are checked as they come."""
-        self.check_listing(allow_pickle=allow_pickle)
+        self.check_listing()
 
     def file_hashes(self) -> list[str]:
         found = []
@@ -250,7 +250,7 @@ class HubCheckpoint(Checkpoint):
 def _is_whole(checkpoint: Checkpoint) -> bool:
     """Whether the cache holds config and every weight of a snapshot; an interrupted download does not."""
     try:
-        checkpoint.check(allow_pickle=True)
+        checkpoint.check()
     except ModelError:
         return False
     return any(checkpoint.has(name) for name in TOKENIZER_FILES)

@@ -12,8 +12,8 @@ from saltus.page.context import Hypothesis, ReportContext
 from saltus.page.numbers import percent
 from saltus.page.words import OUTCOMES, WORDS, heading, listed
 from saltus.records import Finding, Verdict
+from saltus.verdict import HYPOTHESIS_LEAP
 
-LEAPS = ("transition", "sharp")
 NAMED_AT_MOST = 3
 STABLE = 0.5
 """A verdict of less weight is named as unstable."""
@@ -35,8 +35,8 @@ def _found(judged: Sequence[Finding]) -> str:
         return "Nothing could be judged: there is no finding."
     if len(judged) == 1:
         return f"The one curve judged {WORDS[judged[0].verdict].one}: {heading(judged[0])}."
-    leaps = [f for f in judged if f.verdict in LEAPS]
-    rest = [_counted(word, judged) for word in WORDS if word not in LEAPS]
+    leaps = [f for f in judged if f.verdict in HYPOTHESIS_LEAP]
+    rest = [_counted(word, judged) for word in WORDS if word not in HYPOTHESIS_LEAP]
     said = listed(part for part in rest if part)
     head = _leaps(leaps, len(judged))
     if not said:
@@ -102,7 +102,7 @@ def _trust(judged: Sequence[Finding], changed: Sequence[Finding]) -> str:
 
 
 def _mistakes(judged: Sequence[Finding]) -> str:
-    leaps = [f for f in judged if f.verdict in LEAPS]
+    leaps = [f for f in judged if f.verdict in HYPOTHESIS_LEAP]
     rates = [f.false_alarm_rate for f in leaps if f.false_alarm_rate is not None]
     if rates:
         rate = max(rates)

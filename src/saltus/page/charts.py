@@ -111,6 +111,14 @@ def points_of(finding: Finding, channel: str) -> Rows:
     ]
 
 
+def curves_of(finding: Finding, part: str, channel: str) -> list[list[tuple[float, float]]]:
+    """The drawn curves of a channel, one per seed, as (raw x, y); part: "fit" or "smoothest"."""
+    places = finding.curve.get("places") or ()
+    each = [(seed.get(part) or {}).get(channel) or () for seed in finding.curve.get("seeds", ())]
+    pairs = [[(x, y) for x, y in zip(places, ys, strict=False) if x is not None and y is not None] for ys in each]
+    return [one for one in pairs if one]
+
+
 def axis_of(frame: Frame, *, labelled: bool) -> alt.Axis:
     """The axis of growth, with ticks worded as in the text; bare where another panel carries the labels."""
     ticks = ticks_of(frame)
@@ -233,17 +241,20 @@ class _Panel:
     def _curves(self) -> list[Any]:
         layers: list[Any] = []
         for part, dash, width in (("smoothest", [5, 4], 1.6), ("fit", [1, 0], 2.4)):
+            curves = curves_of(self.finding, part, self.channel)
             rows = [
-                {"x": x, "y": y}
-                for x, y in self._given(part)
-                if x is not None and y is not None and self.frame.low <= x <= self.frame.high
+                {"x": x, "y": y, "seed": k}
+                for k, curve in enumerate(curves)
+                for x, y in curve
+                if self.frame.low <= x <= self.frame.high
             ]
             if rows:
                 colour = COLOURS["ink"] if part == "smoothest" else COLOURS[self.channel]
+                size = width if len(curves) == 1 else 0.6 * width
                 line = self._layer(part, rows).mark_line(
-                    color=colour, strokeDash=dash, size=width, opacity=0.85, aria=False
+                    color=colour, strokeDash=dash, size=size, opacity=0.85, aria=False
                 )
-                layers.append(line.encode(x=self.x, y=self.y, order=alt.Order("x:Q")))
+                layers.append(line.encode(x=self.x, y=self.y, order=alt.Order("x:Q"), detail=alt.Detail("seed:N")))
         return layers
 
     def _seeds(self) -> list[Any]:

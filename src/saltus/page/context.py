@@ -49,6 +49,21 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRow:
+    """One task that was asked, and where it comes from."""
+
+    name: str
+    version: str
+    skill: str = ""
+    format: str = ""
+    source: str = ""
+    """File, data set or generator."""
+    licence: str = ""
+    hash: str = ""
+    """Of its data or of the file that makes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """What one model answered to one item."""
 
@@ -171,6 +186,7 @@ class ReportContext:
     """Date and time of the report, or empty for a reproducible page."""
     cost: Cost = Cost()
     models: tuple[ModelRow, ...] = ()
+    tasks: tuple[TaskRow, ...] = ()
     inputs: tuple[InputFile, ...] = ()
     failures: tuple[Failure, ...] = ()
     flips: tuple[ItemFlip, ...] = ()

@@ -195,7 +195,7 @@ _TERMS = (
         "Faults of a harness that look like emergence (mixed precision, stale answers, "
         "truncated prompts …) are looked for in the numbers. A guard counts only if verdict "
         "or onset changes without the suspected points.",
-        module="saltus.curves.guards.numbers",
+        module="saltus.curves.guards",
     ),
     Term("localised", "Localised", "Whether a part of the network was shown to carry the behaviour, by removing it."),
     Term(
@@ -203,14 +203,7 @@ _TERMS = (
         "Robustness over conditions",
         "The same items under a changed wording, number of examples or context, paired item by item with the original.",
         "mean of (changed − baseline) over pairs",
-        module="saltus.analysis.flips",
-    ),
-    Term(
-        "legacy",
-        "Reported, deciding nothing",
-        "Breakthroughness and linearity of BIG-bench, kept for comparison: on published "
-        "labels they do no better than a coin.",
-        module="saltus.checks.legacy",
+        module="saltus.checks.robustness",
     ),
     Term(
         "spark",
@@ -231,8 +224,6 @@ _ALIASES = {
     "sharper": "p",
     "more than one point": "presence",
     "jump": "shape",
-    "breakthroughness": "legacy",
-    "linearity": "legacy",
     "seeds": "replication",
     "guards": "integrity",
     "p_value": "p",

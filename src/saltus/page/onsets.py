@@ -19,8 +19,8 @@ from saltus.page.svg import render
 from saltus.page.text import name, safe
 from saltus.page.words import where
 from saltus.records import Finding
+from saltus.verdict import RISES
 
-RISES = ("transition", "sharp", "bound", "artefact", "smooth", "split")
 MOST_ONSETS = 30
 FEWEST = 3
 WIDTH, LINE = 430, 21

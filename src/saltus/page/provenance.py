@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from saltus.page import numbers as num
-from saltus.page.context import Calibration, ReportContext
+from saltus.page.context import Calibration, ReportContext, TaskRow
 from saltus.page.text import name, safe
 from saltus.page.words import WORDS
 from saltus.records import Finding, Guard
@@ -32,10 +32,23 @@ def provenance(findings: Sequence[Finding], context: ReportContext) -> Line:
         "calibration": _calibration(context.calibration),
         "inputs": [_input(f) for f in inputs],
         "inputs_left": _left(len(context.inputs), len(inputs), "files are in inputs.json"),
+        "tasks": [{k: safe(v) for k, v in _task(t).items()} for t in context.tasks],
         "models": [_model(m) for m in context.models[:MOST_MODELS]],
         "models_total": f"{len(context.models):,}",
         "models_left": _left(len(context.models), MOST_MODELS, "models are in the store"),
         "document": safe(context.document[:MOST_DOCUMENT]),
+    }
+
+
+def _task(task: TaskRow) -> dict[str, str]:
+    unstated = "not stated"
+    return {
+        "name": task.name,
+        "version": task.version,
+        "asked": " · ".join(part for part in (task.skill, task.format) if part),
+        "source": task.source or unstated,
+        "licence": task.licence or unstated,
+        "hash": task.hash[-64:][:12] or unstated,
     }
 
 

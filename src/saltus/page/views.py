@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saltus.page import numbers as num
-from saltus.page.charts import MOST_POINTS, finding_spec, points_of
+from saltus.page.charts import MOST_POINTS, curves_of, finding_spec, points_of
 from saltus.page.context import ItemFlip, Said
 from saltus.page.frame import frame_of
 from saltus.page.glossary import anchor
@@ -90,9 +90,9 @@ def _key(finding: Finding) -> list[tuple[str, str]]:
     crowded = max(len(points_of(finding, channel)) for channel in ("hard", "soft")) > MOST_POINTS
     lines = "one line per seed" if len(curve.get("seeds", ())) > 1 else "measured"
     parts.append(("seed", lines if crowded else f"{lines}, bars: uncertainty"))
-    if curve.get("fit"):
+    if _has(finding, "fit"):
         parts.append(("fit", "fitted"))
-    if (curve.get("smoothest") or {}).get("hard"):
+    if curves_of(finding, "smoothest", "hard"):
         parts.append(("smoothest", "smoothest the points allow"))
     if any(f.get("value") is not None for f in floor):
         parts.append(("floor", "floor: no skill"))
@@ -122,6 +122,8 @@ def _chart_notes(finding: Finding) -> list[str]:
 def _has(finding: Finding, part: str) -> bool:
     if part == "soft":
         return any(s.get("soft") for s in finding.curve.get("seeds", ()))
+    if part in ("fit", "smoothest"):
+        return any(curves_of(finding, part, channel) for channel in ("hard", "soft"))
     return bool(finding.curve.get(part))
 
 

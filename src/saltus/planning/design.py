@@ -26,7 +26,7 @@ from saltus.calibrate.simulate import assemble
 from saltus.errors import UserError
 from saltus.judging.judge import judge
 from saltus.records import Analysis, Finding
-from saltus.verdict import LEAPS
+from saltus.verdict import CLAIMS_LEAP
 
 WIDTHS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 RISES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
@@ -157,7 +157,7 @@ def power(design: Design, *, analysis: Analysis | None = None, curves: int = CUR
         reach=reach,
         smallest_leap=smallest,
         smallest_difference=max(_smallest_difference(design), analysis.present_margin),
-        false_alarms=float(np.mean([f.verdict in LEAPS for f in flats])),
+        false_alarms=float(np.mean([f.verdict in CLAIMS_LEAP for f in flats])),
         alternatives=alternatives,
         advice=tuple(_advice(design, reach, alternatives, analysis)),
     )
@@ -173,7 +173,7 @@ def _rows(
 
 def _row(width: float, found: Sequence[Finding]) -> WidthRow:
     words = [f.verdict for f in found]
-    leap = sum(w in LEAPS for w in words) / len(words)
+    leap = sum(w in CLAIMS_LEAP for w in words) / len(words)
     smooth, unresolved = (words.count(w) / len(words) for w in ("smooth", "unresolved"))
     spans = [np.log10(f.onset_high / f.onset_low) for f in found if f.onset_low and f.onset_high]
     return WidthRow(
@@ -222,7 +222,7 @@ def _smallest_leap(design: Design, curves: int, analysis: Analysis, rng: np.rand
     best = None
     for rise in reversed(rises):  # the smaller, the harder: stop at the first that is missed
         found = _judged(list(_drafts(replace(design, rise=rise), LEAP_WIDTH, curves, rng)), analysis, rng)
-        if np.mean([f.verdict in LEAPS for f in found]) < ENOUGH:
+        if np.mean([f.verdict in CLAIMS_LEAP for f in found]) < ENOUGH:
             break
         best = rise
     return best

@@ -7,39 +7,25 @@ folder, files that hold no results are listed, not refused.
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from saltus.errors import UserError
+from saltus.errors import UserError, reason
 from saltus.hashing import file_hash
 from saltus.results.cleaning import clean, collapse
-from saltus.results.formats import every_eval_ever, helm, inspect_log, lighteval, lm_eval
-from saltus.results.formats.detect import Form, detect
-from saltus.results.formats.kit import Read
+from saltus.results.formats import detect, installed
+from saltus.results.formats.base import Format, Left, Read
+from saltus.results.formats.kit import ROWS
 from saltus.results.formats.tidy import read_frame, to_long
 from saltus.results.left_out import Place, unread_columns
 from saltus.results.table import column_mapping, normalise, require_axis
 
-READERS: Mapping[Form, Callable[[Path], Read]] = {
-    Form.LM_EVAL: lm_eval.read,
-    Form.INSPECT: inspect_log.read,
-    Form.EVERY_EVAL_EVER: every_eval_ever.read,
-    Form.HELM: helm.read,
-    Form.LIGHTEVAL: lighteval.read,
-}
-"""Form of the file that says what was run → its reader; each finds its companions by itself."""
-_COMPANIONS: Mapping[Form, tuple[Form, Callable[[Path], Path | None] | None]] = {
-    Form.LM_EVAL: (Form.LM_EVAL_SAMPLES, None),
-    Form.EVERY_EVAL_EVER: (Form.EVERY_EVAL_EVER_SAMPLES, every_eval_ever.aggregate_of),
-    Form.HELM: (Form.HELM_STATS, helm.spec_beside),
-    Form.LIGHTEVAL: (Form.LIGHTEVAL_DETAILS, None),
-}
-"""Form → the form of its companions, and how the file they belong to is found from one of them."""
-
+Found = tuple[Path, bool, Format | Left | str]
+"""A file, whether the user named it, and what it is: a format, a kind that is left, or a table's kind."""
 _MINIMUM = {"task", "metric", "value"}
 """A table in a folder that has none of these is no results table."""
 
@@ -89,36 +75,43 @@ class Reading:
         }
 
 
-def read(paths: Sequence[str | Path], *, rename: Mapping[str, str] | None = None) -> Reading:
-    """All results under paths (files, folders, globs) as one table. rename: column found → column wanted.
+def read(
+    paths: Sequence[str | Path], *, rename: Mapping[str, str] | None = None, formats: Sequence[Format] = ()
+) -> Reading:
+    """All results under paths (files, folders, globs) as one table.
+
+    Args:
+        paths: files, folders or globs.
+        rename: column found → column wanted.
+        formats: formats of the user's own, asked before the installed ones.
 
     Raises UserError where a path is missing, a file is no results file, or a cell cannot be read.
     """
-    files = _files(paths)
+    files = _files(paths, [*formats, *installed()])
     inputs: list[Input] = []
     tables: list[pl.DataFrame] = []
-    for form in READERS:
-        mine = _whole_runs(files, form)
-        if mine:
-            table, account = _published(mine, form)
-            tables.append(table)
-            inputs += account
+    known = {path.resolve(): found for path, _, found in files}
+    for one, mine in _by_format(files):
+        table, account = _published(mine, one, known)
+        tables.append(table)
+        inputs += account
     done = {Path(i.path).resolve() for i in inputs}
-    for path, named, form in files:
+    for path, named, found in files:
         if path.resolve() in done:
             continue
-        if form.unreadable:
+        if isinstance(found, Left):
             if named:
-                raise form.refusal(path)
-            inputs.append(_unread(path, form.value, form.why))
+                raise found.refusal(path)
+            inputs.append(_unread(path, found.name, found.why))
             continue
-        frame = to_long(read_frame(path, form.value), str(path), rename or {})
+        kind = str(found)
+        frame = to_long(read_frame(path, kind), str(path), rename or {})
         if not named and not _MINIMUM & set(column_mapping(frame.columns, rename or {}, str(path)).values()):
-            inputs.append(_unread(path, form.value, "not read: no column for task, metric or value"))
+            inputs.append(_unread(path, kind, "not read: no column for task, metric or value"))
             continue
-        table, one = _tidy(frame, path, form, rename or {})
+        table, one_input = _tidy(frame, path, kind, rename or {})
         tables.append(table)
-        inputs.append(one)
+        inputs.append(one_input)
     if not tables:
         raise UserError(
             f"no results among {len(files)} files" if files else "no files",
@@ -139,7 +132,7 @@ def _unread(path: Path, form: str, why: str) -> Input:
     return Input(path=str(path), sha256=file_hash(path), format=form, rows=0, notes=(f"{path.name}: {why}",))
 
 
-def _tidy(frame: pl.DataFrame, path: Path, form: Form, rename: Mapping[str, str]) -> tuple[pl.DataFrame, Input]:
+def _tidy(frame: pl.DataFrame, path: Path, form: str, rename: Mapping[str, str]) -> tuple[pl.DataFrame, Input]:
     where = str(path)
     table, mapping = normalise(frame, where, rename)
     place = Place(where, called={canonical: found for found, canonical in mapping.items()})
@@ -148,7 +141,7 @@ def _tidy(frame: pl.DataFrame, path: Path, form: Form, rename: Mapping[str, str]
     return table, Input(
         path=where,
         sha256=file_hash(path),
-        format=form.value,
+        format=form,
         rows=table.height,
         mapping=mapping,
         left_out=_left_out(table),
@@ -156,51 +149,81 @@ def _tidy(frame: pl.DataFrame, path: Path, form: Form, rename: Mapping[str, str]
     )
 
 
-def _whole_runs(files: Sequence[tuple[Path, bool, Form]], form: Form) -> list[Path]:
-    """The files of that form, and those that a named companion belongs to; each once."""
-    companion, head_of = _COMPANIONS.get(form, (None, None))
-    heads = {path.resolve(): path for path, _, found in files if found is form}
+def _by_format(files: Sequence[Found]) -> list[tuple[Format, list[Path]]]:
+    """The files of every format, and those that a named companion belongs to; each once, formats as they came."""
+    heads: dict[Path, tuple[Path, Format]] = {}
     for path, _, found in files:
-        if companion is not None and found is companion and head_of is not None:
-            head = head_of(path)
-            if head is not None and detect(head) is form:
-                heads.setdefault(head.resolve(), head)
-    return list(heads.values())
+        if not isinstance(found, (Left, str)):
+            heads.setdefault(path.resolve(), (path, found))
+    known = {one.name: one for _, one in heads.values()}
+    for path, _, found in files:
+        head = found.head_of(path) if isinstance(found, Left) and found.head_of else None
+        if head is not None:
+            one = detect(head, list(known.values()))
+            if not isinstance(one, (Left, str)):
+                heads.setdefault(head.resolve(), (head, one))
+    mine: dict[str, tuple[Format, list[Path]]] = {}
+    for path, one in heads.values():
+        mine.setdefault(one.name, (one, []))[1].append(path)
+    return list(mine.values())
 
 
-def _published(files: Sequence[Path], form: Form) -> tuple[pl.DataFrame, list[Input]]:
+def _published(
+    files: Sequence[Path], one: Format, known: Mapping[Path, Format | Left | str]
+) -> tuple[pl.DataFrame, list[Input]]:
     """All results of one tool at once: they share their columns, and a sweep has a thousand files."""
-    read_files = {path: READERS[form](path) for path in files}
-    where = str(files[0]) if len(files) == 1 else f"{len(files)} {form.value} files, first {files[0]}"
-    frames = [frame for frame, _, _ in read_files.values()]
-    table, mapping = normalise(pl.concat(frames), where, placed=False)
+    found = {path: _read(one, path) for path in files}
+    where = str(files[0]) if len(files) == 1 else f"{len(files)} {one.name} files, first {files[0]}"
+    frames = [rows for rows, _ in found.values()]
+    placed = all(frame.schema == ROWS for frame in frames)
+    table, mapping = normalise(pl.concat(frames, how="diagonal_relaxed"), where, placed=not placed)
     if not table.height:
         raise UserError(
             "the file has no numbers" if len(files) == 1 else "the files have no numbers",
             where=where,
             wanted="scores of items or tasks",
-            do="; ".join(n for _, _, notes in read_files.values() for n in notes) or "leave it out",
+            do="; ".join(n for _, notes in found.values() for n in notes) or "leave it out",
         )
     table, said = clean(table, Place(where, rows=False))
-    found = {rows["source"][0]: rows for rows in table.partition_by("source", maintain_order=True)}
+    by_source = {rows["source"][0]: rows for rows in table.partition_by("source", maintain_order=True)}
     inputs = []
-    companion, _ = _COMPANIONS.get(form, (form, None))
-    for path, (_, used, notes) in read_files.items():
-        rows = found.get(str(path), table.clear())
+    for path, (_, notes) in found.items():
+        rows = by_source.get(str(path), table.clear())
         inputs.append(
             Input(
                 path=str(path),
                 sha256=file_hash(path),
-                format=form.value,
+                format=one.name,
                 rows=rows.height,
                 mapping=mapping,
                 left_out=_left_out(rows),
                 notes=tuple(notes),
             )
         )
-        inputs += [Input(path=str(c), sha256=file_hash(c), format=companion.value, rows=0) for c in used]
+        for beside in one.companions(path):
+            kind = known.get(beside.resolve()) or detect(beside)
+            name = kind if isinstance(kind, str) else kind.name
+            inputs.append(Input(path=str(beside), sha256=file_hash(beside), format=name, rows=0))
     inputs[0] = replace(inputs[0], notes=(*inputs[0].notes, *said))
     return table, inputs
+
+
+def _read(one: Format, path: Path) -> Read:
+    """What a format makes of a file, every row with its source. A stranger's fault is told as one."""
+    try:
+        found = one.read(path)
+        rows, notes = found if isinstance(found, tuple) else (found, ())
+        if not isinstance(rows, pl.DataFrame):
+            raise TypeError(f"`read` gave a {type(rows).__name__}; wanted a polars DataFrame, or Read")
+    except UserError:
+        raise
+    except Exception as error:  # a stranger's code
+        raise UserError(
+            f"the format `{one.name}` failed: {reason(error)}",
+            where=str(path),
+            do="mend the format, or leave the file out",
+        ) from error
+    return Read(rows if "source" in rows.columns else rows.with_columns(source=pl.lit(str(path))), notes)
 
 
 def _left_out(table: pl.DataFrame) -> dict[str, int]:
@@ -208,9 +231,9 @@ def _left_out(table: pl.DataFrame) -> dict[str, int]:
     return dict(left.iter_rows())
 
 
-def _files(paths: Sequence[str | Path]) -> list[tuple[Path, bool, Form]]:
-    """(file, named by the user, form), each file once, in the order given, folders in the order of names."""
-    found: dict[Path, tuple[bool, Form]] = {}
+def _files(paths: Sequence[str | Path], formats: Sequence[Format]) -> list[Found]:
+    """Each file once, in the order given, folders in the order of names."""
+    found: dict[Path, tuple[bool, Format | Left | str]] = {}
     for given in paths:
         path = Path(given)
         if path.is_dir():
@@ -218,17 +241,17 @@ def _files(paths: Sequence[str | Path]) -> list[tuple[Path, bool, Form]]:
             if not inside:
                 raise UserError("the folder is empty", where=str(path), wanted="results files")
             for file in inside:
-                found.setdefault(file, (False, detect(file)))
+                found.setdefault(file, (False, detect(file, formats)))
             continue
         matches = [path] if path.is_file() else [Path(m) for m in sorted(glob.glob(str(given), recursive=True))]
         if not matches:
             raise UserError("no such file or folder", where=str(given), do="check the path")
         for match in matches:
             if match.is_dir():
-                found.update({f: (n, form) for f, n, form in _files([match]) if f not in found})
+                found.update({f: (n, form) for f, n, form in _files([match], formats) if f not in found})
             else:
                 named = path.is_file()
-                found[match] = (named or found.get(match, (False, None))[0], detect(match))
+                found[match] = (named or found.get(match, (False, None))[0], detect(match, formats))
     return [(path, named, form) for path, (named, form) in found.items()]
 
 

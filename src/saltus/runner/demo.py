@@ -11,9 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from saltus.errors import UserError
-from saltus.runner.open import open_store
+from saltus.runner.open import lock_study
 from saltus.study import document as studies
-from saltus.study.lock import read_lock, write_lock
+from saltus.study.lock import read_lock
 from saltus.zoo.adapter import WORKERS, shown
 from saltus.zoo.cache import train_all
 
@@ -32,7 +32,7 @@ def prepare(out: Path, *, show: bool = True) -> Path:
         raise UserError(f"cannot write there: {error}", where=str(out), do="saltus demo --out FOLDER") from error
     study = studies.load(document)
     if read_lock(document) is None:  # an older lock stays: what was changed since is said when asking
-        write_lock(study, document, open_store(document).answers_count())
+        lock_study(document)
     names = [e.source for e in study.entries() if e.scheme == "zoo"]
     with shown() if show else nullcontext() as tell:
         # All at once rather than series by series, so that no core waits.

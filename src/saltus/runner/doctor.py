@@ -97,10 +97,9 @@ def examine(
     cannot be opened or asked.
     """
     base = base or Path.cwd()
-    scheme, colon, _ = source.partition(":")
-    if not colon:
+    if ":" not in source:
         raise UserError(f"`{source}` names no model", wanted="scheme:source, e.g. dir:out/checkpoint-500")
-    adapter = plugins.load("models", scheme, where=source)
+    adapter = plugins.load("models", plugins.split(source).name, where=source, base=base)
     entry, ask = _as_in_a_study(source, ask or AskPolicy(), settings, base)
     chosen = _task(task, base, include) if isinstance(task, str) else task
     try:
@@ -131,9 +130,9 @@ def _as_in_a_study(source: str, ask: AskPolicy, settings: Sequence[str], base: P
 
 def _task(name: str, base: Path, include: Sequence[str]) -> Task:
     """The task; of a group the first. include: folders that an `lm_eval:` task is looked for in."""
-    kind, _, source = name.partition(":")
+    part = plugins.split(name)
     options = {"include_path": list(include)} if include else {}
-    found = plugins.load("tasks", kind, where="--task")(source or None, base, **options)
+    found = plugins.load("tasks", part.name, where="--task", base=base)(part.source, base, **options)
     return found[0] if isinstance(found, list) else found
 
 

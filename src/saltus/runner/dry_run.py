@@ -102,7 +102,7 @@ def _planned(
     ref, tasks, share = part
     name, series = model_name(ref), ref.series
     try:
-        model: Model = plugins.load("models", ref.adapter).open(ref, study.ask)
+        model: Model = plugins.load("models", ref.adapter, base=study.base).open(ref, study.ask)
     except Exception as error:  # noqa: BLE001 — one model's failure must not end the plan
         return ModelPlan(name=name, series=series, error=reason(error))
     try:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
 from saltus import plugins
 from saltus.records import ModelRef
 from saltus.runner.contract import Study
 from saltus.runner.here import Executor, Stopped, here
+from saltus.runner.journal import Journal
 from saltus.runner.outcome import ModelReport, RunReport, model_name
 from saltus.runner.progress import Clock, Progress, Tell
 from saltus.runner.session import RunSettings, begin, work_of
@@ -54,6 +56,8 @@ def run(
     clock = Clock(progress, settings.tell_every, sum(counts), len(shares), names)
     session = begin(study, store, settings, models, work)
     session.hear = clock.hear
+    journal = Journal(store, study.study_id)
+    journal.started(len(models), len(shares), session.line["answers_before"])
     reports: list[ModelReport] = []
 
     def so_far(interrupted: bool = False) -> RunReport:
@@ -67,8 +71,12 @@ def run(
             clock.end(report.share, report.tally)
     except KeyboardInterrupt as stop:
         reports += _cut_short(results, stop)
-        raise Interrupted(so_far(interrupted=True)) from stop
-    return so_far()
+        cut = so_far(interrupted=True)
+        journal.ended(cut)
+        raise Interrupted(cut) from stop
+    whole = so_far()
+    journal.ended(whole)
+    return whole
 
 
 def _cut_short(results: Iterator[ModelReport], stop: KeyboardInterrupt) -> list[ModelReport]:
@@ -89,7 +97,11 @@ def resolve(study: Study) -> list[tuple[ModelRef, Sequence[Task]]]:
     tasks = study.tasks()
     found: list[tuple[ModelRef, Sequence[Task]]] = []
     for entry in study.entries():
-        adapter = plugins.load("models", entry.scheme, where=f"from: {entry.scheme}:{entry.source}")
+        where = f"from: {entry.scheme}:{entry.source}"
+        adapter = plugins.load("models", entry.scheme, where=where, base=study.base)
         asked = study.asked(entry, tasks)
-        found += [(ref, asked) for ref in adapter.series(entry, study.ask, study.base)]
+        refs = adapter.series(entry, study.ask, study.base)
+        if entry.scheme.startswith("file:"):  # whoever opens them looks the adapter up by this name
+            refs = [replace(ref, adapter=entry.scheme) for ref in refs]
+        found += [(ref, asked) for ref in refs]
     return found

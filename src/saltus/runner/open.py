@@ -11,11 +11,12 @@ from pathlib import Path
 
 from saltus.errors import UserError
 from saltus.runner.here import Executor
+from saltus.runner.journal import Journal
 from saltus.runner.loop import RunReport, Tell, run
-from saltus.store import Store
+from saltus.store import Store, events
 from saltus.study import document as studies
 from saltus.study.document import Study
-from saltus.study.lock import deviations, read_lock
+from saltus.study.lock import Lock, deviations, read_lock, write_lock
 
 
 def store_path(document: Path) -> Path:
@@ -41,10 +42,26 @@ def run_study(
     """
     study = studies.load(document)
     store = open_store(document)
-    for sentence in deviations(study, read_lock(document)):
+    changed = deviations(study, read_lock(document))
+    for sentence in changed:
         if say is not None:
             say(f"Deviation from the lock: {sentence}")
+    if changed:
+        store.mark()
+        Journal(store, study.study_id).deviations(changed)
     return run(study, store, progress=progress, executor=executor)
+
+
+def lock_study(document: Path) -> Lock:
+    """Writes the study's lock and says so in its event log. Raises UserError if another version is locked already."""
+    study, store = studies.load(document), open_store(document)
+    before = read_lock(document)
+    made = write_lock(study, document, store.answers_count())
+    if before is None:
+        store.mark()
+        data = {"locked_at": made.locked_at, "answers_already": made.answers_already, "document": made.document}
+        events.append(store.place, "locked", subject=made.study_id, data=data)
+    return made
 
 
 def missing_store(document: Path) -> UserError:

@@ -22,6 +22,10 @@ class ModelReport:
     """What ended it early."""
     refused: tuple[tuple[str, str], ...] = ()
     """(task, why): what this model cannot be asked."""
+    retried: int = 0
+    """Requests that were sent again, to an endpoint that failed at first."""
+    restarts: int = 0
+    """Workers that died over it."""
 
 
 @dataclass(frozen=True, slots=True)

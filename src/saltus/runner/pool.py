@@ -7,6 +7,7 @@ the wrong length, are failures and never scores.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +21,11 @@ from saltus.store import Store, Writer
 from saltus.store.base import Known
 from saltus.store.digests import key_digest
 from saltus.store.rows import AskRow, State, version_of
+from saltus.tasks.base import Shows, Task
 
 KINDS = ("loglikelihood", "generate")
+MOST_IMAGE = 2**25
+"""Bytes of one image: what a page of 600 dpi needs, and no more of a store than that at once."""
 
 
 @dataclass(slots=True)
@@ -65,6 +69,8 @@ class Pool:
     known: Known
     tell: Callable[[Tally], None]
     tally: Tally = field(default_factory=Tally)
+    kept: set[str] = field(default_factory=set)
+    """Images that are in the store."""
 
     def pending(self, asks: Sequence[Ask]) -> list[Ask]:
         """Those of the asks that are not complete; the others count as known."""
@@ -145,6 +151,7 @@ class Pool:
                 requests, dialogue.closed = requests_after(question.task, question.item, said)
             for request in requests[len(dialogue.keys) :]:
                 seeded = self.work.seeded(request, question.item, dialogue.ask.repeat)
+                self._keep_images(question.task, seeded.images)
                 encoded = self.model.encode(seeded)
                 key = answer_key(self.model.identity, encoded)
                 dialogue.keys.append(key)
@@ -158,6 +165,21 @@ class Pool:
                 waiting[:] = [d for d in waiting if d is not dialogue]
                 if not waiting:
                     del wanted[key]
+
+    def _keep_images(self, task: Task, names: Sequence[str]) -> None:
+        """Stores the images of a request. Raises ValueError where the task has not got what it names."""
+        for name in names:
+            if name in self.kept:
+                continue
+            if not isinstance(task, Shows):
+                raise ValueError(f"the task names the image {name} and has no method `image(name)` that gives it")
+            data = task.image(name)
+            if len(data) > MOST_IMAGE:
+                raise ValueError(f"the image {name} has {len(data):,} bytes; at most {MOST_IMAGE:,} are stored")
+            found = "sha256:" + hashlib.sha256(data).hexdigest()
+            if found != name:
+                raise ValueError(f"the image that the task names {name} is {found}: images are named by what they hold")
+            self.kept.add(self.writer.add_blob(data))
 
     def _recall(self, wanted: dict[str, tuple[Request, list[_Dialogue]]]) -> None:
         """Takes known keys out of wanted, reading answers only where a task reads them."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from saltus.conditions.base import Condition, condition_id
-from saltus.hashing import seed_from
+from saltus.hashing import former_hash, seed_from
 from saltus.records import Answer, Item, NotApplicable, Request
 from saltus.store.rows import item_json, version_of
 from saltus.tasks.base import Task
@@ -115,7 +115,9 @@ class Work:
                 requests, closed = requests_after(task, item)
         except Exception as error:  # noqa: BLE001 — a plug-in's fault must not end the study
             failed = f"the task or condition failed: {type(error).__name__}: {error}"
-        body = (task.name, version_of(task), name, self.seed, index, item.id, item_hash, refused)
+        # An ask is named as saltus 0.1 named it, so that a migrated store knows what it was asked.
+        former = former_hash(item) if item_hash is not None else None
+        body = (task.name, version_of(task), name, self.seed, index, item.id, former, refused)
         digest = hashlib.blake2b(repr(body).encode("utf-8", "surrogatepass"), digest_size=16)
         for request in requests:
             digest.update(_spelled(request))
@@ -204,6 +206,7 @@ def _spelled(request: Request) -> bytes:
             s.temperature,
             s.top_p,
             s.stop,
+            *([request.images] if request.images else []),
         )
     )
     return text.encode("utf-8", "surrogatepass")

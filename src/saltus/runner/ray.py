@@ -17,11 +17,12 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from saltus.errors import UserError
 from saltus.runner.here import Job, Result, Share, Stopped, dealt
+from saltus.runner.outcome import ModelReport
 from saltus.runner.pool import Tally
 from saltus.runner.ray_cluster import Cluster, connect, package, required
 
@@ -193,7 +194,8 @@ class _Crew:
             return
         hand.doing = None
         if share is not None:
-            yield result
+            deaths = self.deaths[share]
+            yield replace(result, restarts=deaths) if deaths and isinstance(result, ModelReport) else result
         hand.begun = True
 
     def _lost(self, share: Share | None, why: str) -> Iterator[Any]:

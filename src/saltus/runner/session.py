@@ -21,7 +21,8 @@ from saltus import plugins
 from saltus._version import __version__
 from saltus.errors import MissingExtra, UserError, reason
 from saltus.hashing import canonical
-from saltus.models.base import Description, Model
+from saltus.models.base import Description, Model, Sees
+from saltus.permissions import carried, grant
 from saltus.records import ModelRef
 from saltus.runner.contract import Study
 from saltus.runner.conversations import conduct
@@ -32,7 +33,7 @@ from saltus.runner.pool import Pool, Tally
 from saltus.runner.questions import Ask, Work
 from saltus.store import Store, Writer
 from saltus.store.contents import ModelRecord, ref_key
-from saltus.store.log import without_secrets
+from saltus.store.log import storable
 from saltus.store.place import StoreError
 from saltus.store.writer import CommitPolicy
 from saltus.tasks.base import Task
@@ -81,7 +82,8 @@ class Session:
         try:
             error, refused = self._ask(share, tally)
             self.writer.commit()
-            return ModelReport(share, ref, self._identity, tally, error, tuple(refused))
+            retried = int((getattr(self._open, "spent", None) or {}).get("retries") or 0)
+            return ModelReport(share, ref, self._identity, tally, error, tuple(refused), retried)
         except KeyboardInterrupt as stop:
             self.writer.commit()
             raise Stopped([ModelReport(share, ref, self._identity, tally)]) from stop
@@ -96,7 +98,16 @@ class Session:
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = [(ref, [t.name for t in tasks]) for ref, tasks in self.models]
-        return _anew, (__version__, self.study, _reachable(self.store), self.settings, names, self.line, self.driver)
+        return _anew, (
+            __version__,
+            self.study,
+            _reachable(self.store),
+            self.settings,
+            names,
+            self.line,
+            self.driver,
+            carried(),
+        )
 
     @property
     def _identity(self) -> str | None:
@@ -108,8 +119,10 @@ class Session:
         refused: list[tuple[str, str]] = []
         self.hear(share, tally)
         try:
-            model: Model = plugins.load("models", ref.adapter).open(ref, self.study.ask)
+            model: Model = plugins.load("models", ref.adapter, base=self.study.base).open(ref, self.study.ask)
             self._open = model
+            if isinstance(model, Sees):
+                model.see(self.store.blob)
             refused = refusals(model, tasks)
             self._record_model(model, refused)
             able = [t for t in tasks if t.name not in dict(refused)]
@@ -142,6 +155,7 @@ class Session:
     def _record_model(self, model: Model, refused: list[tuple[str, str]]) -> None:
         """Writes the model down unless the store says the same of it already and no gap came after."""
         self.writer.begin(model.identity)
+        self._recognise(model)
         found, mine = self.store.contents(), ref_key(model.ref)
         last = next((m for m in reversed(found.models) if ref_key(m.ref) == mine), None)
         gap = any(ref_key(g.ref) == mine and (last is None or g.time >= last.time) for g in found.gaps)
@@ -150,6 +164,14 @@ class Session:
             self.writer.record("model", body)
         for task, why in refused:
             self._record_gap(model.ref, task, "refused", why)
+
+    def _recognise(self, model: Model) -> None:
+        """Answers that an earlier release stored under another identity are this model's: the log says so once."""
+        former = [f for f in getattr(model, "formerly", ()) if f != model.identity]
+        found = self.store.contents() if former else None
+        for identity in former:
+            if found is not None and any(s.holds(identity) for s in found.segments):
+                self.writer.record("alias", {"former": identity, "identity": model.identity})
 
     def _record_learned(self, model: Model) -> None:
         """Writes down what only asking told of a model: how its weights are computed with, the noise measured."""
@@ -215,7 +237,7 @@ def refusals(model: Model, tasks: Sequence[Task]) -> list[tuple[str, str]]:
 
 
 def _says(last: ModelRecord | None, body: dict[str, Any]) -> bool:
-    return last is not None and canonical(without_secrets(body)) == canonical(last.said())
+    return last is not None and canonical(storable(body)) == canonical(last.said())
 
 
 def _nobody(share: Share, tally: Tally) -> None:
@@ -238,6 +260,7 @@ def _anew(
     names: Sequence[tuple[ModelRef, Sequence[str]]],
     line: Mapping[str, Any],
     driver: str,
+    allowed: str,
 ) -> Session:
     """A session in the process where one is unpickled. Raises UserError where that cannot work."""
     if version != __version__:
@@ -247,6 +270,7 @@ def _anew(
             wanted=f"version {version}, as the driver has",
             do="install the same version on every machine",
         )
+    grant([text for text in allowed.split(";") if text])
     store = _shared(place, driver)
     made = {task.name: task for task in study.tasks()}
     lost = sorted({name for _, wanted in names for name in wanted} - made.keys())

@@ -18,6 +18,15 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class Promise:
+    """What a sound model does under a condition."""
+
+    kind: Literal["invariant", "directional", "none"]
+    direction: int = -1
+    """Where directional: the way in which the score may move, −1 down or 1 up."""
+
+
+@dataclass(frozen=True)
 class CurveKey:
     """What one curve is about: one series × task × condition × axis × hard metric × slice."""
 
@@ -47,6 +56,8 @@ class CurveKey:
     """Different models of several families lie on this one curve."""
     token_length: float | None = None
     """Mean target tokens L, where known: pᴸ."""
+    promise: Promise | None = None
+    """Of the curve's condition; None where nobody says."""
 
 
 @dataclass(frozen=True)

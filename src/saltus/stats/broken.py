@@ -86,6 +86,6 @@ def _at(gain: Floats, slopes: Floats) -> tuple[Floats, np.ndarray, Floats, Float
 
 
 def broken_curve(found: Broken, law: int, u: Floats) -> Floats:
-    """(R, Q) the fitted curve of one law at positions u (Q,)."""
+    """(R, Q) the fitted curve of one law at positions u, (Q,) for all rows or (R, Q)."""
     level, before, after, place = (a[:, law : law + 1] for a in (found.level, found.before, found.after, found.place))
     return level + before * np.minimum(u - place, 0) + after * np.maximum(u - place, 0)

@@ -1,8 +1,9 @@
 """What a chart of one finding needs, as plain numbers: points, fits, floor, forecast.
 
-Layout: {"log", "seeds": [{"label", "hard": [{x, value, low, high}], "soft": …}], "floor": {channel: {value, low,
-high, nominal}}, "fit": {channel: [[x, y]]}, "smoothest": …, "forecast": {channel, x, low, high}}; x in
-raw units of the axis.
+Layout: {"log", "places": [x], "seeds": [{"label", "hard": [{x, value, low, high}], "soft": …, "fit": {channel: [y at
+places]}, "smoothest": …}], "floor": {channel: {value, low, high, nominal}}, "forecast": {channel, x, low, high}}; x
+in raw units of the axis. Every seed has curves of its own: seeds leap at places of their own, and the mean of jumps at
+different places is a ramp that no seed walked.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from saltus.stats.batch import Channel, CurveBatch, Floats
 from saltus.stats.fit import curve, refit
 from saltus.stats.forms import averaged
 from saltus.stats.measure import ChannelMeasures, Measures
+from saltus.stats.misfit import Misfit, misfit
 
 PLACES = 33
 Z = 1.96
@@ -25,17 +27,20 @@ Z = 1.96
 
 @dataclass(frozen=True)
 class Drawn:
-    """Fitted and smoothest admissible curves of both channels at `PLACES` positions, arrays (C, PLACES)."""
+    """Fitted and smoothest admissible curves of both channels at `PLACES` positions, arrays (C, S, PLACES)."""
 
     fit: dict[str, Floats]
     smoothest: dict[str, Floats]
+    misfit: dict[str, Misfit]
 
 
 def draw(m: Measures) -> Drawn:
-    """The curves of a whole batch, averaged over seeds."""
+    """The curves of a whole batch, one per seed."""
     channels = {"hard": m.hard, "soft": m.soft}
     return Drawn(
-        fit={k: _fitted(c) for k, c in channels.items()}, smoothest={k: _smoothest(c) for k, c in channels.items()}
+        fit={k: _fitted(c) for k, c in channels.items()},
+        smoothest={k: _smoothest(c) for k, c in channels.items()},
+        misfit={k: misfit(c) for k, c in channels.items()},
     )
 
 
@@ -43,25 +48,24 @@ def chart(curves: CurveBatch, m: Measures, i: int, drawn: Drawn) -> dict[str, An
     """The curve of finding i."""
     u = np.linspace(0, 1, PLACES)
     x = raw_of(curves, m.prepared, i, u).tolist()
-    channels = [("hard", m.hard, curves.hard)]
+    channels = [("hard", curves.hard)]
     if m.has_soft[i]:
-        channels.append(("soft", m.soft, curves.soft))
-    out: dict[str, Any] = {
+        channels.append(("soft", curves.soft))
+    seeds = _seeds(curves, i, channels)
+    for s, seed in seeds:
+        enough = [name for name, _ in channels if (m.hard if name == "hard" else m.soft).series.count[i, s] > 2]
+        seed["fit"] = {name: drawn.fit[name][i, s].tolist() for name in enough}
+        seed["smoothest"] = {name: drawn.smoothest[name][i, s].tolist() for name in enough}
+    return {
         "log": bool(curves.log_axis[i]),
-        "seeds": _seeds(curves, i, [(name, raw) for name, _, raw in channels]),
+        "places": x,
+        "seeds": [seed for _, seed in seeds],
         "floor": {"hard": _floor(m, curves, i)},
-        "fit": {},
-        "smoothest": {},
         "forecast": _forecast(m, i, u, x),
     }
-    for name, c, _ in channels:
-        if (c.series.count[i] > 2).any():
-            out["fit"][name] = _pairs(x, drawn.fit[name][i])
-            out["smoothest"][name] = _pairs(x, drawn.smoothest[name][i])
-    return out
 
 
-def _seeds(curves: CurveBatch, i: int, channels: list[tuple[str, Channel]]) -> list[dict[str, Any]]:
+def _seeds(curves: CurveBatch, i: int, channels: list[tuple[str, Channel]]) -> list[tuple[int, dict[str, Any]]]:
     out = []
     for s, label in enumerate(curves.keys[i].seeds[: curves.shape[1]]):
         if not curves.seen[i, s].any():
@@ -69,7 +73,7 @@ def _seeds(curves: CurveBatch, i: int, channels: list[tuple[str, Channel]]) -> l
         seed: dict[str, Any] = {"label": label}
         for name, channel in channels:
             seed[name] = _points(channel, curves, i, s)
-        out.append(seed)
+        out.append((s, seed))
     return out
 
 
@@ -96,33 +100,18 @@ def _plain(v: float) -> float | None:
     return float(v) if np.isfinite(v) else None
 
 
-def _pairs(x: list[float], y: Floats) -> list[list[float]]:
-    return [list(pair) for pair in zip(x, y.tolist(), strict=True)]
-
-
 def _fitted(c: ChannelMeasures) -> Floats:
-    """Model-averaged curve of every seed, averaged over seeds."""
-    each = averaged(c.series, c.fit, c.forms, np.linspace(0, 1, PLACES))
-    return _mean_over_seeds(c, each)
+    """Model-averaged curve of every seed."""
+    s = c.series
+    return averaged(s, c.fit, c.forms, np.linspace(0, 1, PLACES)).reshape(*s.count.shape, PLACES)
 
 
 def _smoothest(c: ChannelMeasures) -> Floats:
     s = c.series
     node = c.shape.admissible_node.ravel()
     y, w, u = (a.reshape(-1, s.y.shape[2]) for a in (s.y, s.weight, s.u))
-    return _over_seeds(c, refit(y, w, u, node, grid.FINE), node)
-
-
-def _over_seeds(c: ChannelMeasures, coefficients: Floats, node: np.ndarray) -> Floats:
-    u = np.broadcast_to(np.linspace(0, 1, PLACES), (len(node), PLACES))
-    return _mean_over_seeds(c, curve(coefficients, node, u, grid.FINE))
-
-
-def _mean_over_seeds(c: ChannelMeasures, each: Floats) -> Floats:
-    count = c.series.count
-    use = (count > 2)[..., None]
-    total = np.where(use, each.reshape(*count.shape, PLACES), 0).sum(axis=1)
-    return np.asarray(total / np.maximum(use.sum(axis=1), 1))
+    at = np.broadcast_to(np.linspace(0, 1, PLACES), (len(node), PLACES))
+    return curve(refit(y, w, u, node, grid.FINE), node, at, grid.FINE).reshape(*s.count.shape, PLACES)
 
 
 def _floor(m: Measures, curves: CurveBatch, i: int) -> dict[str, float | None]:

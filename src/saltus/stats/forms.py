@@ -60,12 +60,15 @@ def compare(series: Series, fitted: Fit) -> Forms:
 
 
 def averaged(series: Series, fitted: Fit, forms: Forms, u: Floats) -> Floats:
-    """(C·S, Q) the model-averaged curve of every seed at positions u (Q,). Raises ValueError for resamples."""
+    """(C·S, Q) the model-averaged curve of every seed at positions u, (Q,) for all or (C·S, Q).
+
+    Raises ValueError for resamples.
+    """
     if forms.broken is None:
         raise ValueError("the forms of resamples are not compared: there is nothing to average")
     c, s, p = series.y.shape
     y, w, x = (a.reshape(c * s, p) for a in (series.y, series.weight, series.u))
-    at = np.broadcast_to(u, (c * s, len(u)))
+    at = np.broadcast_to(u, (c * s, u.shape[-1]))
     weight = np.repeat(forms.weight, s, axis=0)
     mean = (w * y).sum(axis=1) / np.maximum(w.sum(axis=1), 1e-30)
     out = weight[:, :1] * mean[:, None]
@@ -76,5 +79,5 @@ def averaged(series: Series, fitted: Fit, forms: Forms, u: Floats) -> Floats:
         out = out + weight[:, k : k + 1] * each
     for law in range(len(broken.NAMES)):
         share = weight[:, 1 + len(nodes) + law][:, None]
-        out = out + share * broken_curve(forms.broken, law, u)
+        out = out + share * broken_curve(forms.broken, law, at)
     return np.asarray(out)

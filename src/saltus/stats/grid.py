@@ -6,7 +6,7 @@ grid is fitted by matrix products, for all curves, seeds and bootstrap draws at 
 forms cover the usual laws: logistic (a step as w → 0; with m or w outside the range: exponential take-off and
 saturation), Gompertz (pᴸ, pass rates whose log(−log) is linear), its mirror image (pass@K of a power law), and a ramp
 (hinge). docs/concepts/laws.md has the table.
-Known limit: widths between two nodes are interpolated.
+Places and widths between nodes are found from the best one on (`refine`).
 """
 
 from __future__ import annotations

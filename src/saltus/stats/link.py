@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import stdtrit
+from scipy.stats import rankdata
 
 from saltus.stats import grid
 from saltus.stats.batch import Bools, Floats
@@ -174,8 +175,8 @@ def _rise(y: Floats) -> Floats:
 
 
 def _rank(a: Floats, b: Floats, ok: Bools) -> Floats:
-    """Spearman's correlation within each seed, averaged over seeds."""
-    ra, rb = _ranks(a, ok), _ranks(b, ok)
+    """Spearman's correlation within each seed, averaged over seeds; ties share their mean rank."""
+    ra, rb = (rankdata(np.where(ok, v, np.inf), axis=2) for v in (a, b))
     count = np.maximum(ok.sum(axis=2), 1)
     da = np.where(ok, ra - (np.where(ok, ra, 0).sum(axis=2) / count)[..., None], 0)
     db = np.where(ok, rb - (np.where(ok, rb, 0).sum(axis=2) / count)[..., None], 0)
@@ -183,8 +184,3 @@ def _rank(a: Floats, b: Floats, ok: Bools) -> Floats:
     rho = (da * db).sum(axis=2) / np.where(size > 0, size, 1)
     use = (ok.sum(axis=2) >= 3) & (size > 0)
     return np.where(use.any(axis=1), np.where(use, rho, 0).sum(axis=1) / np.maximum(use.sum(axis=1), 1), np.nan)
-
-
-def _ranks(a: Floats, ok: Bools) -> Floats:
-    filled = np.where(ok, a, np.inf)
-    return np.asarray(np.argsort(np.argsort(filled, axis=2, kind="stable"), axis=2, kind="stable"), dtype=float)

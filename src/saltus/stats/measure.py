@@ -30,6 +30,7 @@ from saltus.stats.shape import (
     dispersion_of,
     fit_series,
     limits,
+    places_of,
     seed_shapes,
     shape,
 )
@@ -125,10 +126,10 @@ def measure(curves: CurveBatch, prepared: Prepared, analysis: Analysis, *, known
 def _channel(series: Series, fitted: Fit, limit: Limits, analysis: Analysis, least: Floats) -> ChannelMeasures:
     trended = trend(series)
     noise = dispersion_of(series, fitted)
-    cell = cells_of(series, fitted, noise[0])
-    pooled = shape(series, fitted, trended, limit, noise, analysis=analysis, cell=cell, least=least)
+    of = cells_of(series, fitted, noise[0]), places_of(series, fitted, noise)
+    pooled = shape(series, fitted, trended, limit, noise, analysis=analysis, of=of, least=least)
     alone = seed_shapes(series, fitted, limit, pooled, analysis)
-    foreseen = surprise(series, cell, *noise)
+    foreseen = surprise(series, of[0], *noise)
     none = np.empty((len(series.y), 0))
     forms = compare(series, fitted) if fitted.form_node.shape[1] else Forms(none, none)
     return ChannelMeasures(

@@ -2,7 +2,7 @@
 
 A seed has leapt when its last level has made at least half of the largest seed's way from the floor; it has not
 when it stayed within a quarter. Two populations need both kinds, nobody or few between, and a gap that noise
-between and within seeds cannot make. `mixture` and `dip` ask the same in other ways, and are reported beside it.
+between and within seeds cannot make. `mixture` asks the same in another way, and is reported beside it.
 """
 
 from __future__ import annotations

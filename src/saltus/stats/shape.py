@@ -19,6 +19,7 @@ from saltus.stats import grid
 from saltus.stats.batch import Bools, Floats
 from saltus.stats.fit import Bounds, Fit, drift, fit
 from saltus.stats.monotone import Cells, cells
+from saltus.stats.refine import HALF_BIN, Places, crossing, of_nodes, refine
 from saltus.stats.series import Series
 from saltus.stats.solve import Shares
 from saltus.stats.trend import Trend
@@ -64,7 +65,9 @@ class Shape:
     after: Floats
     step: Floats
     cell: Cells
-    """Of every seed, rows C·S."""
+    """Of every seed, rows C·S, and …"""
+    places: Places
+    """… so are these."""
 
 
 def limits(span: Floats, log_axis: Bools, analysis: Analysis) -> Limits:
@@ -111,6 +114,18 @@ def dispersion_of(series: Series, fitted: Fit) -> tuple[Floats, Floats]:
     return value, prior + freedom
 
 
+def admitted(noise: tuple[Floats, Floats]) -> Floats:
+    """(C,) how far a profile may lie above its least, from dispersion and its degrees of freedom: 95 %."""
+    dispersion, freedom = noise
+    return dispersion * stdtrit(freedom, 0.975) ** 2
+
+
+def places_of(series: Series, fitted: Fit, noise: tuple[Floats, Floats]) -> Places:
+    """Places of every seed, rows C·S: refined between the nodes, except for draws."""
+    threshold = np.repeat(admitted(noise), series.y.shape[1])
+    return refine(series, fitted, threshold) if fitted.form_node.shape[1] else of_nodes(fitted, threshold)
+
+
 def shape(
     series: Series,
     fitted: Fit,
@@ -119,18 +134,18 @@ def shape(
     noise: tuple[Floats, Floats],
     *,
     analysis: Analysis,
-    cell: Cells,
+    of: tuple[Cells, Places],
     least: Floats,
 ) -> Shape:
     """Judge every curve from the profiles of its seeds; onsets may differ between seeds, the width may not.
 
-    cell: of every seed, rows C·S. least: a fall must exceed this to count, in the channel's unit.
+    of: cells and places of every seed, rows C·S. least: a fall must exceed this to count, in the channel's unit.
     """
+    cell, places = of
     c, s, _ = series.y.shape
     dispersion, freedom = noise
     live = (series.count > 2) & (cell.rise.reshape(c, s) > 0.25 * _most(cell.rise.reshape(c, s)))
-    threshold = dispersion * stdtrit(freedom, 0.975) ** 2
-    low, high, best, node = _profile(fitted, live, threshold)
+    low, high, best, node = _profile(fitted, places, live, admitted(noise))
     cell_low = -_quartile(-cell.low.reshape(c, s), live)
     cell_high = _quartile(cell.high.reshape(c, s), live)
     width_low, width_high = np.minimum(low, cell_low), np.maximum(high, cell_high)
@@ -143,7 +158,7 @@ def shape(
     big = (trend.fall_p < FALL_P) & (trend.fall >= analysis.irregular_share * trend.spread)
     code = np.where(big & (trend.fall > least), np.where(trend.falls_overall, FALLING, NON_MONOTONE), code)
     code = np.where(series.count.max(axis=1) < 3, UNKNOWN, code)
-    onset, onset_low, onset_high = _onset(fitted, cell, live, threshold, code == JUMP)
+    onset, onset_low, onset_high = _onset(places, cell, live, code == JUMP)
     return Shape(
         code=code,
         width=best,
@@ -160,6 +175,7 @@ def shape(
         after=after,
         step=step,
         cell=cell,
+        places=places,
     )
 
 
@@ -173,7 +189,9 @@ def seed_shapes(series: Series, fitted: Fit, limit: Limits, pooled: Shape, analy
     sure = Trend.of(rows, rise_p=0.0, fall_p=1.0)
     own = Limits(narrow=np.repeat(limit.narrow, s), broad=np.repeat(limit.broad, s))
     noise = (np.repeat(pooled.dispersion, s), np.repeat(pooled.freedom, s))
-    return shape(one, fitted, sure, own, noise, analysis=analysis, cell=pooled.cell, least=np.zeros(rows))
+    return shape(
+        one, fitted, sure, own, noise, analysis=analysis, of=(pooled.cell, pooled.places), least=np.zeros(rows)
+    )
 
 
 def _most(a: Floats) -> Floats:
@@ -208,52 +226,39 @@ def cells_of(series: Series, fitted: Fit, dispersion: Floats) -> Cells:
     return cells(one.u[:, 0], one.y[:, 0], one.ok[:, 0], one.weight[:, 0], tolerance, own)
 
 
-def _profile(fitted: Fit, live: Bools, threshold: Floats) -> tuple[Floats, Floats, Floats, np.ndarray]:
+def _profile(fitted: Fit, places: Places, live: Bools, threshold: Floats) -> tuple[Floats, Floats, Floats, np.ndarray]:
     """Lowest, highest and best width that the pooled profile admits, and the nodes of the widest."""
     c, s = live.shape
     bins = fitted.by_width.shape[1]
     use = (live | ~live.any(axis=1, keepdims=True))[..., None]
     rss = np.where(use, fitted.by_width.reshape(c, s, bins), 0).sum(axis=1)
     delta = rss - rss.min(axis=1, keepdims=True)
-    width = np.append(grid.nodes().bin_width, DRIFT_WIDTH)
+    width = np.broadcast_to(np.append(grid.nodes().bin_width, DRIFT_WIDTH), delta.shape)
     ok = delta <= threshold[:, None]
-    rows = np.arange(c)
     first, last = ok.argmax(axis=1), bins - 1 - ok[:, ::-1].argmax(axis=1)
-    low = _between(width, delta, threshold, first, np.maximum(first - 1, 0))
-    high = _between(width, delta, threshold, last, np.minimum(last + 1, bins - 1))
-    node = fitted.width_node.reshape(c, s, bins)[rows, :, last]
-    return np.where(first == 0, 0.0, low), high, width[rss.argmin(axis=1)], node
+    low = crossing(width, delta, threshold, first, np.maximum(first - 1, 0))
+    high = crossing(width, delta, threshold, last, np.minimum(last + 1, bins - 1))
+    node = fitted.width_node.reshape(c, s, bins)[np.arange(c), :, last]
+    drifts = delta.argmin(axis=1) == bins - 1
+    best = np.where(
+        drifts, DRIFT_WIDTH, _middle(places.width.reshape(c, s), live & np.isfinite(places.width.reshape(c, s)))
+    )
+    return np.where(first == 0, 0.0, low), high, best, node
 
 
-def _between(width: Floats, delta: Floats, threshold: Floats, inside: np.ndarray, outside: np.ndarray) -> Floats:
-    """Where the profile crosses its threshold between an admitted bin and its rejected neighbour."""
-    rows = np.arange(len(delta))
-    a, b = delta[rows, inside], delta[rows, outside]
-    gap = np.where(b > a, b - a, 1.0)
-    share = np.where(np.isfinite(b) & (b > a), np.clip((threshold - a) / gap, 0, 1), 0.0)
-    return width[inside] + share * (width[outside] - width[inside])
-
-
-def _onset(fitted: Fit, cell: Cells, live: Bools, threshold: Floats, jump: Bools) -> tuple[Floats, Floats, Floats]:
+def _onset(places: Places, cell: Cells, live: Bools, jump: Bools) -> tuple[Floats, Floats, Floats]:
     """Half-way point over seeds; interval = profile over midpoints joined with the bracketing points.
 
     Where there is no jump, those of the whole rise: what the drift takes may be part of one gradual rise.
     """
     c, s = live.shape
-    least = fitted.by_mid.min(axis=1, keepdims=True)
-    some = np.isfinite(least[:, 0])
-    ok = fitted.by_mid <= np.where(some[:, None], least, 0) + np.repeat(threshold, s)[:, None]
-    half = 0.5 * (grid.MID_EDGES[1] - grid.MID_EDGES[0])
-    low = np.where(ok, fitted.mids, np.inf).min(axis=1) - half
-    high = np.where(ok, fitted.mids, -np.inf).max(axis=1) + half
-    best = np.take_along_axis(fitted.mids, fitted.by_mid.argmin(axis=1)[:, None], axis=1)[:, 0]
+    some = np.isfinite(places.mid)
     leaps = np.repeat(jump, s)
     first = np.where(leaps, cell.bracket_low, cell.whole_low)
     last = np.where(leaps, cell.bracket_high, cell.whole_high)
-    best = np.where(some, best, 0.5 * (first + last))
-    low = np.where(some, np.minimum(low, first), first)
-    high = np.where(some, np.maximum(high, last), last)
-    best = np.clip(best, low, high)
+    low = np.where(some, np.minimum(np.minimum(places.low, places.mid - HALF_BIN), first), first)
+    high = np.where(some, np.maximum(np.maximum(places.high, places.mid + HALF_BIN), last), last)
+    best = np.clip(np.where(some, places.mid, 0.5 * (first + last)), low, high)
     onset, low, high = (_middle(a.reshape(c, s), live) for a in (best, low, high))
     spread = _spread(best.reshape(c, s), live)
     return onset, np.minimum(low, onset - spread), np.maximum(high, onset + spread)

@@ -18,6 +18,8 @@ class StoredFile:
     sha256: str
     rows: int
     bytes: int
+    model: str = ""
+    """Identity of the segment it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Segment:
     """A committed piece of one model's answers: up to one file of each kind."""
 
     model: str
+    """Identity of the model that was opened: the base of all of them."""
     files: Mapping[str, StoredFile]
     """Kind → file."""
     time: float
@@ -34,6 +37,12 @@ class Segment:
     """Wall time the model was asked for this segment."""
     changed: int = 0
     """Questions that had two different answers when older segments were merged into this one."""
+    models: tuple[str, ...] = ()
+    """Identities in it where there are more than one: the base and its edits."""
+
+    def holds(self, model: str) -> bool:
+        """Whether rows of that identity are in it."""
+        return model == self.model or model in self.models
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +99,13 @@ class Contents:
     gaps: list[Gap] = field(default_factory=list)
     replaced: set[str] = field(default_factory=set)
     """Names of files that a compaction merged into others."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Identity under which an earlier release stored a model's answers → the one it has now."""
 
     def files(self, kind: str, model: str | None = None) -> list[StoredFile]:
         """Live files of a kind, of one model or of all."""
-        return [
-            segment.files[kind] for segment in self.segments if kind in segment.files and model in (None, segment.model)
-        ]
+        mine = [s for s in self.segments if kind in s.files and (model is None or s.holds(model))]
+        return [segment.files[kind] for segment in mine]
 
 
 def contents(lines: Sequence[Line]) -> Contents:
@@ -126,14 +136,25 @@ def contents(lines: Sequence[Line]) -> Contents:
                     hosts.get(line.writer, {}),
                 )
             )
+        elif line.kind == "alias":
+            found.aliases[body["former"]] = body["identity"]
         elif line.kind == "learned":
             _learn(found.models, body)
         elif line.kind == "gap":
             found.gaps.append(
                 Gap(ref_from(body["ref"]), body.get("task"), body["what"], body["why"], body["study_id"], line.time)
             )
-    found.segments = [s for s in found.segments if not _gone(s, found.replaced)]
+    found.segments = [_renamed(s, found.aliases) for s in found.segments if not _gone(s, found.replaced)]
+    found.models = [replace(m, identity=found.aliases.get(m.identity, m.identity)) for m in found.models]
     return found
+
+
+def _renamed(segment: Segment, aliases: Mapping[str, str]) -> Segment:
+    if not aliases or segment.model not in aliases:
+        return segment
+    model = aliases[segment.model]
+    files = {kind: replace(file, model=model) for kind, file in segment.files.items()}
+    return replace(segment, model=model, files=files)
 
 
 def _learn(models: list[ModelRecord], body: Mapping[str, Any]) -> None:
@@ -147,7 +168,7 @@ def _learn(models: list[ModelRecord], body: Mapping[str, Any]) -> None:
 
 def _segment(line: Line) -> Segment:
     body = line.body
-    files = {kind: StoredFile(**file) for kind, file in body["files"].items()}
+    files = {kind: StoredFile(**file, model=body["model"]) for kind, file in body["files"].items()}
     return Segment(
         body["model"],
         files,
@@ -156,6 +177,7 @@ def _segment(line: Line) -> Segment:
         int(body.get("tokens", 0)),
         float(body.get("seconds", 0)),
         int(body.get("changed", 0)),
+        tuple(body.get("models", ())),
     )
 
 

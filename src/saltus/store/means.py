@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from saltus.stats.clustered import clustered_means
+
 ASK = ["_model", "_task", "_condition", "model", "task", "condition", "repeat"]
 _CODES = ["_model", "_task", "_condition", "repeat", "_metric"]
 _LABELS = ["model", "task", "condition", "task_version", "metric"]
@@ -40,12 +42,7 @@ def means(items: pl.DataFrame) -> pl.DataFrame:
 
 
 def _clustered(items: pl.DataFrame) -> pl.DataFrame:
-    """Mean and its standard error, items clustered by group, one without a group being its own cluster.
-
-    sqrt(G/(G−1) · Σ_g (Σ_{i∈g} (x_i − x̄))²) / n (Liang & Zeger 1986), which is s/√n where every cluster is one
-    item; null for G < 2. Added up by numpy in a fixed order, so that a table is the same to the last digit
-    whatever the threads and segments were.
-    """
+    """Mean and its standard error, items clustered by group, one without a group being its own cluster."""
     alone = -1 - pl.col("index")
     group = pl.col("group").rank("dense").cast(pl.Int64)
     seen = items.filter(pl.col("value").is_not_null()).select(
@@ -57,19 +54,12 @@ def _clustered(items: pl.DataFrame) -> pl.DataFrame:
     seen = seen.sort([*_CODES, "_cluster"], maintain_order=True)
     number = _runs(seen.select(_CODES))
     cluster = _runs(seen.select(*_CODES, "_cluster"))
-    value = seen["value"].to_numpy()
-    n = np.bincount(number)
-    mean = np.bincount(number, weights=value) / n
-    sums = np.bincount(cluster, weights=value - mean[number])
-    of_cluster = number[np.unique(cluster, return_index=True)[1]]
-    clusters = np.bincount(of_cluster)
-    squares = np.bincount(of_cluster, weights=sums**2)
-    stderr = np.sqrt(squares * clusters / np.maximum(clusters - 1, 1)) / n
+    found = clustered_means(seen["value"].to_numpy(), number, cluster)
     first = np.unique(number, return_index=True)[1]
     return seen.select(_CODES)[first].with_columns(
-        pl.Series("value", mean),
-        pl.Series("stderr", np.where(clusters > 1, stderr, np.nan)).fill_nan(None),
-        pl.Series("n_clusters", clusters, pl.Int64),
+        pl.Series("value", found.mean),
+        pl.Series("stderr", found.stderr).fill_nan(None),
+        pl.Series("n_clusters", found.clusters, pl.Int64),
     )
 
 

@@ -1,8 +1,9 @@
 """The three kinds of stored rows, and how records become rows and come back.
 
 `items` one question as asked (content-addressed, shared by all models), `asks` one row per model × task × condition
-× repeat × item with the keys of its answers in order, `answers` what came back. Records go to JSON without loss, but
-tuples inside `Item.meta` come back as lists: tasks must not tell them apart.
+× repeat × item with the keys of its answers in order, `answers` what came back, with the identity of who gave it.
+Records go to JSON without loss, but tuples inside `Item.meta` come back as lists and whole numbers beyond 2⁵³ as text:
+tasks must not tell them apart.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import polars as pl
 import pyarrow as pa
 
+from saltus import plugins
 from saltus.hashing import canonical
 from saltus.records import Answer, Item
 from saltus.tasks.base import Task
@@ -44,6 +46,7 @@ SCHEMAS: dict[Kind, pa.Schema] = {
     ),
     "answers": pa.schema(
         {
+            "identity": pa.string(),
             "key": pa.string(),
             "text": pa.string(),
             "token_ids": pa.list_(pa.int32()),
@@ -89,16 +92,20 @@ class AskRow:
 
 
 def version_of(task: Task) -> str:
-    """The task's version, with the start of its file's hash where its provenance states one (`sha256`)."""
-    digest = str(task.provenance.get("sha256") or "")
+    """The task's version, with the start of its data's hash where its provenance states one (`sha256`), else of the
+    Python file it is made from, so that scores of a file that was edited are not those of the old one."""
+    digest = str(task.provenance.get("sha256") or plugins.file_of(task) or "")
     return f"{task.version}+{digest[-64:][:12]}" if digest else task.version
 
 
 def to_table(kind: Kind, rows: Sequence[Any]) -> pa.Table:
-    """Rows (tuples for items, AskRow, Answer) as an Arrow table of the kind's schema."""
+    """Rows (tuples for items, AskRow, (identity, Answer)) as an Arrow table of the kind's schema."""
     schema = SCHEMAS[kind]
     if kind == "items":
         columns: Iterable[Any] = zip(*rows, strict=True)
+    elif kind == "answers":
+        names = schema.names[1:]
+        columns = [[i for i, _ in rows], *([getattr(a, name) for _, a in rows] for name in names)]
     else:
         columns = ([getattr(row, name) for row in rows] for name in schema.names)
     arrays = [_array(list(c), f.type) for c, f in zip(columns, schema, strict=True)]
@@ -126,20 +133,12 @@ def answers_from(table: pa.Table) -> Iterator[Answer]:
         yield Answer(**dict(zip(_ANSWER_FIELDS, (key, text, *lists, *rest), strict=True)))
 
 
-_ANSWER_FIELDS = SCHEMAS["answers"].names
+_ANSWER_FIELDS = SCHEMAS["answers"].names[1:]
 
 
 def item_json(item: Item) -> bytes:
-    """Canonical JSON of an item: what its hash is taken over."""
+    """Canonical JSON of an item: what its hash is taken over. Raises ValueError for text with lone surrogates."""
     return canonical(item)
-
-
-def storable_json(raw: bytes) -> str:
-    """The same JSON as text that any UTF-8 column takes: lone surrogates become escapes."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return json.dumps(json.loads(raw.decode("utf-8", "surrogatepass")), separators=(",", ":"))
 
 
 def item_from_json(text: str) -> Item:

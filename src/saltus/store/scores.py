@@ -27,7 +27,7 @@ from saltus.store.contents import Contents, Segment, StoredFile
 from saltus.store.rows import answers_from, item_from_json, version_of
 from saltus.tasks.base import Task
 
-SCORES_VERSION = 2
+SCORES_VERSION = 3
 """Changes whenever the rows below would."""
 
 SCORE_SCHEMA: dict[str, Any] = {
@@ -73,7 +73,7 @@ class Scorer:
         names: list[str] = []
         frames = [pl.DataFrame(schema=SCORE_SCHEMA).lazy()]
         for segment in self.found.segments:
-            if segment.model in models and "asks" in segment.files:
+            if any(map(segment.holds, models)) and "asks" in segment.files:
                 for task in tasks:
                     name = self._name(segment.files["asks"], task)
                     frame = None if name in self._kept else self._made(segment, task, name)
@@ -105,7 +105,7 @@ class Scorer:
 
     def _made(self, segment: Segment, task: Task, name: str) -> pl.DataFrame | None:
         """Scores a segment; None where the rows are kept under name from now on."""
-        rows, failed = self._score(segment.model, segment.files, task)
+        rows, failed = self._score(segment.files, task)
         frame = pl.DataFrame(rows, schema=SCORE_SCHEMA, orient="row")
         if failed or self.rescore:
             return frame
@@ -118,18 +118,19 @@ class Scorer:
         by = content_hash([task.name, version_of(task), SCORES_VERSION])[7:23]
         return f"derived/scores/{asks.sha256[7:39]}-{by}.parquet"
 
-    def _score(self, model: str, files: Mapping[str, StoredFile], task: Task) -> tuple[list[tuple[Any, ...]], bool]:
-        table = self.store.read(files["asks"], ["ask_id", "task", "state", "index", "item_hash", "keys"])
+    def _score(self, files: Mapping[str, StoredFile], task: Task) -> tuple[list[tuple[Any, ...]], bool]:
+        columns = ["model", "ask_id", "task", "state", "index", "item_hash", "keys"]
+        table = self.store.read(files["asks"], columns)
         mine = pc.and_(pc.equal(table["task"], task.name), pc.equal(table["state"], "done"))
         asks = table.filter(mine).to_pydict()
         if not asks["ask_id"]:
             return [], False
         items = self.items(list(dict.fromkeys(asks["item_hash"])), files.get("items"))
-        answers = self._answers(model, files.get("answers"), asks["keys"])
+        answers = self._answers(files.get("answers"), asks["model"], asks["keys"])
         rows: list[tuple[Any, ...]] = []
         failed = False
-        for ask_id, index, digest, keys in zip(
-            asks["ask_id"], asks["index"], asks["item_hash"], asks["keys"], strict=True
+        for model, ask_id, index, digest, keys in zip(
+            *(asks[c] for c in ("model", "ask_id", "index", "item_hash", "keys")), strict=True
         ):
             item, given = items.get(digest), [answers[k] for k in keys if k in answers]
             if item is None or len(given) < len(keys):
@@ -142,13 +143,21 @@ class Scorer:
             rows += [(model, ask_id, place, *row, *tail) for place, row in enumerate(scores)]
         return rows, failed
 
-    def _answers(self, model: str, near: StoredFile | None, keys: Sequence[Sequence[str]]) -> dict[str, Answer]:
-        """The asks' answers: most are in their own segment, the rest anywhere in the model's."""
+    def _answers(
+        self, near: StoredFile | None, models: Sequence[str], keys: Sequence[Sequence[str]]
+    ) -> dict[str, Answer]:
+        """The asks' answers: most are in their own segment, the rest anywhere in their model's."""
         have: dict[str, Answer] = {}
         if near is not None:
             have = {a.key: a for a in answers_from(self.store.read(near)) if a.error is None}
-        missing = {key for some in keys for key in some if key not in have}
-        return have | self.store.fetch(model, missing) if missing else have
+        missing: dict[str, set[str]] = {}
+        for model, some in zip(models, keys, strict=True):
+            for key in some:
+                if key not in have:
+                    missing.setdefault(model, set()).add(key)
+        for model, lost in missing.items():
+            have |= self.store.fetch(model, lost)
+        return have
 
 
 Row = tuple[str, str | None, float | None, str | None, str | None, str | None]

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from saltus.hashing import content_hash
+from saltus.records import edit_label
 from saltus.store.base import Segments
 from saltus.store.contents import Contents, Gap, ModelRecord, ref_key
 from saltus.store.rows import version_of
@@ -173,7 +174,7 @@ AXIS_COLUMNS: Mapping[str, Any] = {
 
 def model_frame(records: Sequence[ModelRecord]) -> pl.DataFrame:
     """One row per model record: identity as `model_identity`, label, coordinates, how it was asked."""
-    rows = [_model_row(m.identity, m.ref, m.describe) for m in records]
+    rows = [{**_model_row(m.identity, m.ref, m.describe), "environment": _environment(m)} for m in records]
     return pl.DataFrame(rows, schema=_model_schema(rows), orient="row")
 
 
@@ -190,6 +191,8 @@ def _model_schema(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "weights_hash": pl.String,
         "tokenizer": pl.String,
         "trainer_step": pl.Float64,
+        "edit": pl.String,
+        "environment": pl.String,
     }
     return schema | {k: pl.String for row in rows for k in row if k not in schema}
 
@@ -210,12 +213,22 @@ def _model_row(identity: str | None, ref: Any, describe: Mapping[str, Any]) -> d
         "dtype": _dtype(describe),
         "bos": _bos(describe.get("bos"), describe),
         "template": _plain(describe.get("template")),
+        "edit": edit_label(ref.edits) or None,
         **_of_files(ref, describe),
     }
     for name, value in coords.items():
         wanted = AXIS_COLUMNS.get(name, pl.String)
         row[name] = _number(value) if wanted == pl.Float64 else _text(value)
     return row
+
+
+def _environment(record: ModelRecord) -> str | None:
+    """Where it was asked: device or processor, and the library that computed."""
+    machine, versions = record.host, record.describe.get("versions") or {}
+    device = str(record.describe.get("device") or "")
+    where = device if device.startswith("cuda") else machine.get("cpu")
+    with_ = next((f"{name} {versions[name]}" for name in ("torch", "inspect_ai", "aiohttp") if name in versions), None)
+    return ", ".join(part for part in (where, with_) if part) or None
 
 
 def _dtype(describe: Mapping[str, Any]) -> str | None:

@@ -126,7 +126,7 @@ def changed_answers(store: Segments, found: Contents, models: Sequence[str]) -> 
     """
     rows = []
     for model in dict.fromkeys(models):
-        segments = [s for s in found.segments if s.model == model]
+        segments = [s for s in found.segments if s.holds(model)]
         count = sum(s.changed for s in segments)
         if len({s.writer for s in segments}) > 1:
             count += count_changed(store.answers(model))

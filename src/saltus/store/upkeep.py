@@ -12,7 +12,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from saltus.hashing import content_hash
+from saltus.hashing import content_hash, former_hash
+from saltus.store import events
 from saltus.store.base import Segments
 from saltus.store.contents import Contents, Segment, StoredFile, contents
 from saltus.store.digests import Digests, key_digest
@@ -36,6 +37,7 @@ def verify(store: Segments) -> list[Problem]:
     """Every chain, file, row count and item hash, and whether every ask has its item and answers."""
     lines, breaks = LogReader(store.place).read()
     found = contents(lines)
+    breaks += events.verify(store.place)
     problems = [Problem(b.where, b.what, "torn" if b.torn else "damage") for b in breaks]
     sound: dict[str, pa.Table] = {}
     items = bytearray()
@@ -72,6 +74,7 @@ def compact(store: Segments, *, stray_after: float = 3600.0) -> int:
     Returns the number of files removed. Strays younger than `stray_after` seconds may be another writer's segment in
     flight and stay. Others may write meanwhile; a table being read at that moment has to be read again.
     """
+    store.mark()
     found = store.contents()
     log = LogWriter(store.place)
     removed = 0
@@ -110,7 +113,9 @@ def _merge(store: Segments, log: LogWriter, model: str, segments: list[Segment])
             files[kind] = put_table(store, f"{folder}.{kind}.parquet", merged)
     old = [file.name for s in segments for file in s.files.values()]
     speed = {"tokens": sum(s.tokens for s in segments), "seconds": sum(s.seconds for s in segments), "changed": changed}
-    log.append("compact", {"model": model, "files": files, "replaces": old, **speed})
+    inside = sorted({i for s in segments for i in s.models})
+    more = {"models": inside} if inside else {}
+    log.append("compact", {"model": model, "files": files, "replaces": old, **more, **speed})
     for name in old:
         store.place.remove(name)
     return len(old)
@@ -125,11 +130,11 @@ def _settled(kind: str, table: pa.Table) -> pa.Table:
     elif kind == "answers":
         frame = _best(frame, "key", pl.col("error").is_not_null())
     else:
-        frame = _best(frame, "ask_id", pl.col("state") == "failed")
+        frame = _best(frame, ["model", "ask_id"], pl.col("state") == "failed")
     return frame.to_arrow()
 
 
-def _best(frame: pl.DataFrame, by: str, failed: pl.Expr) -> pl.DataFrame:
+def _best(frame: pl.DataFrame, by: str | list[str], failed: pl.Expr) -> pl.DataFrame:
     ranked = frame.with_row_index("_row").with_columns(_failed=failed)
     ranked = ranked.sort(["_failed", "_row"], descending=[False, True])
     return ranked.unique(by, keep="first").sort("_row").drop("_row", "_failed")
@@ -148,7 +153,8 @@ def _sound(store: Segments, file: StoredFile) -> tuple[pa.Table | None, list[Pro
 
 def _items(file: StoredFile, table: pa.Table) -> Iterator[Problem]:
     for row in table.to_pylist():
-        if content_hash(item_from_json(row["item"])) != row["item_hash"]:
+        item = item_from_json(row["item"])
+        if row["item_hash"] not in (content_hash(item), former_hash(item)):
             yield Problem(f"{file.name} item {row['item_id']}", "its content has another hash")
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from saltus.records import Answer
-from saltus.store.base import Segments
+from saltus.store.base import Segments, blob_name
 from saltus.store.digests import Digests, key_digest
 from saltus.store.log import LogWriter
-from saltus.store.rows import AskRow, Kind, storable_json, to_table
+from saltus.store.rows import AskRow, Kind, to_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,8 @@ class Writer:
         self._log = LogWriter(store.place)
         self._items_known: Digests | None = None
         self._count = 0
-        self._model = ""
+        self._model = self._base = ""
+        self._blobs: set[str] = set()
         self._asking = 0.0
         self._empty()
 
@@ -57,10 +58,28 @@ class Writer:
         self._store.mark()
         self._log.append(kind, body)
 
-    def begin(self, model: str) -> None:
-        """All rows from here are of this model identity; what was buffered is committed."""
-        self.commit()
-        self._model = model
+    def begin(self, model: str, base: str | None = None) -> None:
+        """All rows from here are of this model identity. base: the identity of the model that was opened, where this
+        one is an edit of it; identities of one base share segments, and anything else that was buffered is committed.
+        """
+        if (base or model) != self._base:
+            self.commit()
+        self._model, self._base = model, base or model
+
+    @property
+    def identity(self) -> str:
+        """Of the model whose rows are being gathered."""
+        return self._model
+
+    def add_blob(self, data: bytes) -> str:
+        """Stores bytes under their hash, `sha256:…`, at once; the same bytes are stored once."""
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        name = blob_name(digest)
+        if name not in self._blobs and not self._store.place.exists(name):
+            self._store.mark()
+            self._store.place.write(name, data)
+        self._blobs.add(name)
+        return digest
 
     def add_item(self, digest: str, item_id: str, raw: bytes) -> None:
         """An item by its content hash and canonical JSON; known ones cost nothing."""
@@ -69,7 +88,7 @@ class Writer:
         short = key_digest(digest)
         if short not in self._items_known:
             self._items_known.add(short)
-            self._items.append((digest, item_id, storable_json(raw)))
+            self._items.append((digest, item_id, raw.decode()))
             self._bytes += len(raw) + 200
 
     def add_ask(self, row: AskRow) -> None:
@@ -78,13 +97,14 @@ class Writer:
 
     def add_answer(self, answer: Answer) -> None:
         """An answer or a failure, as it came."""
-        self._answers[answer.key] = answer
+        self._answers[answer.key] = (self._model, answer)
         self._bytes += 400 + 64 * len(answer.token_ids) + len(answer.text)
         self._tokens += answer.tokens_in + answer.tokens_out
 
     def buffered(self, key: str) -> Answer | None:
         """An answer that no segment holds yet."""
-        return self._answers.get(key)
+        found = self._answers.get(key)
+        return found[1] if found is not None else None
 
     def asking(self, seconds: float) -> None:
         """Notes wall time that the model spent on what is being gathered; speeds come from it."""
@@ -111,21 +131,23 @@ class Writer:
             self._since = self._clock()
             return False
         self._store.mark()
-        folder = f"segments/{self._model.removeprefix('sha256:')[:16]}"
+        folder = f"segments/{self._base.removeprefix('sha256:')[:16]}"
         stem = f"{folder}/{self._log.name}-{self._count:05d}"
         files = {
             kind: put_rows(self._store, f"{stem}.{kind}.parquet", kind, rows) for kind, rows in buffers.items() if rows
         }
         speed = {"tokens": self._tokens, "seconds": round(self._asking, 3)}
         self._count += 1  # before the line: what is interrupted right after it is written anew, under new names
-        self._log.append("segment", {"model": self._model, "files": files, **speed})
+        inside = sorted({i for i, _ in self._answers.values()} | {row.model for row in self._asks})
+        more = {"models": inside} if inside not in ([], [self._base]) else {}
+        self._log.append("segment", {"model": self._base, "files": files, **more, **speed})
         self._empty()
         return True
 
     def _empty(self) -> None:
         self._items: list[tuple[str, str, str]] = []
         self._asks: list[AskRow] = []
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, tuple[str, Answer]] = {}
         self._bytes = self._tokens = 0
         self._asking = 0.0
         self._since = self._clock()

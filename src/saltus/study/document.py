@@ -23,6 +23,7 @@ from saltus.hashing import content_hash
 from saltus.records import Analysis, AskPolicy, SeriesEntry, Verdict, condition_label
 
 if TYPE_CHECKING:
+    from saltus.checks.base import Check
     from saltus.conditions.base import Condition
     from saltus.tasks.base import Task
 
@@ -95,6 +96,8 @@ class StudyDocument(_Strict):
     """`{typos: [0.02, 0.1]}`: a list is levels. Baseline is always asked."""
     cross: list[list[Text]] = []
     """`[[shots, typos]]` applies every level of one after every level of the other."""
+    checks: list[Named] = []
+    """Checks beside the installed ones: `file:mine.py`, or a name with its options."""
     interventions: list[Any] = Field(default=[], max_length=0)
     repeats: Annotated[int, Field(ge=1)] = 1
     """Answers per item; more than one makes sense for sampled generation."""
@@ -176,11 +179,11 @@ class Study:
         """Every task of the document. Raises UserError for an unknown name or option."""
         made: list[Task] = []
         for where, name, options in _named(self.document.tasks, "tasks", self.name):
-            kind, _, source = name.partition(":")
+            part = plugins.split(name)
             if not isinstance(options, dict):
                 raise UserError(f"options of `{name}` are {options!r}", where=where, wanted="`{name: {option: value}}`")
-            factory = plugins.load("tasks", kind, where)
-            found = factory(source or None, self.base, **options)
+            factory = plugins.load("tasks", part.name, where, base=self.base)
+            found = factory(part.source, self.base, **options)
             made += found if isinstance(found, list) else [found]  # a group is all its tasks
         _refuse_twins([t.name for t in made], "task", self.name)
         known = {n for t in made for n in task_names(t)}
@@ -201,7 +204,7 @@ class Study:
         """Baseline first, then every level of every condition, then the crosses; each applied in order."""
         levels: dict[str, list[Condition]] = {"baseline": []}
         for where, kind, value in _named(self.document.conditions, "conditions", self.name):
-            factory = plugins.load("conditions", kind, where)
+            factory = plugins.load("conditions", kind, where, base=self.base)
             if isinstance(value, dict):
                 made = [factory(**value)]
             else:
@@ -222,6 +225,14 @@ class Study:
                     wanted=nearest(kind, set(levels) - {"baseline"}),
                 )
         yield from itertools.product(*(levels[kind] for kind in kinds))
+
+    def checks(self) -> list[Check]:
+        """The checks that the document names."""
+        made = []
+        for where, name, options in _named(self.document.checks, "checks", self.name):
+            part = plugins.load("checks", name, where, base=self.base)
+            made.append(part(**options) if options else part)
+        return made
 
     def condition_id(self, conditions: tuple[Condition, ...]) -> str:
         """`typos[rate=0.02]`; crosses joined by `+`."""
@@ -265,11 +276,11 @@ def json_schema() -> dict[str, Any]:
 
 
 def _entry(entry: ModelsEntry) -> SeriesEntry:
-    scheme, _, source = entry.source.partition(":")
+    scheme, source = plugins.split(entry.source)
     extra = entry.model_extra or {}
     return SeriesEntry(
         scheme=scheme,
-        source=source,
+        source=source or "",
         series=entry.series,
         tokens_per_step=entry.tokens_per_step,
         coords={k: v for k, v in extra.items() if k in COORDS and not isinstance(v, (list, dict))},

@@ -71,8 +71,8 @@ def document_for(source: str, tasks: list[str], limit: int | None, include: Sequ
                 do=f"write {keys} into {source}",
             )
         return Path(source)
-    scheme = source.partition(":")[0]
-    if ":" not in source or scheme not in plugins.names("models"):
+    scheme = plugins.split(source).name
+    if ":" not in source or not (scheme.startswith("file:") or scheme in plugins.names("models")):
         raise UserError(
             f"`{source}` is neither a study document nor a model source",
             wanted=f"NAME.yaml, or scheme:place with {nearest(scheme, plugins.names('models'))}",

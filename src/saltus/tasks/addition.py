@@ -99,7 +99,7 @@ class Addition:
                 f"{k} worked examples for `{item.question}` are wanted",
                 wanted=f"fewer than {half}, for a {self.digits}-digit sum that no condition replaced",
             )
-        seed, own = item.meta["seed"], item.meta["index"]
+        seed, own = int(item.meta["seed"]), int(item.meta["index"])
         far = (half + int(i) for i in rng.choice(half, k + 1, replace=False))
         return tuple(self._item(seed, tag(seed), i) for i in far if i != own)[:k]
 

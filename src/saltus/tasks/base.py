@@ -70,6 +70,15 @@ class Lengthens(Protocol):
         ...
 
 
+@runtime_checkable
+class Shows(Protocol):
+    """A task whose requests show images, which `Request.images` names `sha256:…` by what they hold."""
+
+    def image(self, name: str) -> bytes:
+        """The bytes behind a name. The runner stores them once, under that name, and refuses others than it says."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What the conversation about one item asks next."""

@@ -410,6 +410,7 @@ def test_what_passes_is_asked_again_by_inspect(words, monkeypatch):
     assert answer.text
 
 
+@pytest.mark.usefixtures("files_allowed")
 @pytest.mark.parametrize("source", ["inspect:openai-api/local/tiny", "openai:URL#tiny"])
 def test_a_task_of_inspects_asks_a_real_server_either_way(tmp_path, words, monkeypatch, source):
     """Inspect's own loop and the model's run side by side."""

@@ -1,4 +1,4 @@
-"""Weights are read where the study says, and nothing in a checkpoint runs unless the study allows it."""
+"""Weights are read where the study says, and nothing in a checkpoint runs unless the user allows it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from saltus import permissions
 from saltus.errors import MissingExtra, UserError
 from saltus.models.base import ModelError
 from saltus.models.folders import adapter
 from saltus.models.local.loading import checked_spread, read_weights
+from saltus.permissions import NotAllowed
 from saltus.records import AskPolicy, ModelRef, Request, SeriesEntry
 
 Tiny = Callable[..., Path]
@@ -51,21 +53,25 @@ def sharded(tiny: Tiny, tmp_path: Path) -> Path:
     return folder
 
 
-def test_pickles_are_refused_with_the_file_and_the_key_to_add(sharded: Path) -> None:
-    with pytest.raises(ModelError) as refused:
-        adapter.open(listed(sharded), AskPolicy())
+@pytest.mark.parametrize("said_by_the_study", [(), ("pickle-weights",)])
+def test_pickles_are_refused_with_the_file_and_the_option_to_add(
+    sharded: Path, said_by_the_study: tuple[str, ...]
+) -> None:
+    with pytest.raises(NotAllowed) as refused:
+        adapter.open(listed(sharded), AskPolicy(allow=said_by_the_study))
     assert "pytorch_model-00001-of-00002.bin" in str(refused.value)
-    assert "`ask: {allow: [pickle-weights]}`" in str(refused.value)
+    assert f"--allow pickle-weights:{sharded}" in str(refused.value)
 
 
 def test_allowed_pickles_answer_as_the_same_weights_in_safetensors(sharded: Path, tiny: Tiny) -> None:
-    assert asked(listed(sharded), allow=("pickle-weights",)) == asked(listed(tiny("llama")))
+    with permissions.granted(f"pickle-weights:{sharded}"):
+        assert asked(listed(sharded)) == asked(listed(tiny("llama")))
 
 
 def test_a_missing_shard_of_pickles_is_named_before_anything_is_read(sharded: Path) -> None:
     (sharded / "pytorch_model-00002-of-00002.bin").unlink()
     with pytest.raises(ModelError, match="pytorch_model-00002-of-00002.bin, which is not there"):
-        adapter.open(listed(sharded), AskPolicy(allow=("pickle-weights",)))
+        adapter.open(listed(sharded), AskPolicy())
 
 
 class Evil:
@@ -82,8 +88,9 @@ def test_a_pickle_that_runs_code_writes_nothing_even_where_pickles_are_allowed(s
     owned, bad = tmp_path / "owned", sharded / "pytorch_model-00002-of-00002.bin"
     weights = torch.load(bad, weights_only=True)
     torch.save({**weights, "model.norm.weight": Evil(owned)}, bad)
-    with pytest.raises(ModelError, match="which no permission allows"):
-        asked(listed(sharded), allow=("pickle-weights", "trust-remote-code"))
+    everything = (f"pickle-weights:{tmp_path}", f"trust-remote-code:{tmp_path}")
+    with permissions.granted(*everything), pytest.raises(ModelError, match="which no permission allows"):
+        asked(listed(sharded))
     assert not owned.exists()
     torch.load(bad, weights_only=False)
     assert owned.exists(), "the trap is a real one"
@@ -100,10 +107,12 @@ def test_code_beside_a_tokenizer_needs_permission(tiny: Tiny, tmp_path: Path) ->
         f"open({str(ran)!r}, 'w').close()\n"
         "class Mine(PreTrainedTokenizerFast):\n    pass\n"
     )
-    with pytest.raises(ModelError, match=r"allow: \[trust-remote-code\]"):
-        asked(listed(folder))
-    assert not ran.exists()
-    assert asked(listed(folder), allow=("trust-remote-code",))
+    for said_by_the_study, error in (((), ModelError), (("trust-remote-code",), NotAllowed)):
+        with pytest.raises(error, match=f"--allow trust-remote-code:{folder}"):
+            asked(listed(folder), allow=said_by_the_study)
+        assert not ran.exists()
+    with permissions.granted(f"trust-remote-code:{folder}"):
+        assert asked(listed(folder))
     assert ran.exists(), "with permission it is that code that tokenizes"
 
 

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import torch
 
+from saltus import permissions
 from saltus.models.base import Model, ModelError, answer_key
 from saltus.models.local.model import TransformersModel, read_weights
 from saltus.models.local.tiny import ARCHITECTURES
+from saltus.permissions import NotAllowed
 from saltus.records import AskPolicy, ModelRef, Request, Settings
 
 Tiny = Callable[..., Path]
@@ -352,11 +354,12 @@ def test_pickled_weights_need_permission(tiny: Tiny, opened: Opened, tmp_path: P
     folder = shutil.copytree(tiny("llama"), tmp_path / "pickle")
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match="pickle-weights"):
+    with pytest.raises(NotAllowed, match="pickle-weights"):
         opened(folder)
-    allowed, whole = opened(folder, allow=("pickle-weights",)), opened(tiny("llama"))
-    requests = likelihoods(allowed, 3)
-    ours = [a.token_logprobs for a in allowed.loglikelihood(requests)]
+    with permissions.granted(f"pickle-weights:{folder}"):
+        allowed, whole = opened(folder), opened(tiny("llama"))
+        requests = likelihoods(allowed, 3)
+        ours = [a.token_logprobs for a in allowed.loglikelihood(requests)]
     assert ours == [a.token_logprobs for a in whole.loglikelihood(requests)]
 
 
@@ -374,8 +377,8 @@ def test_a_pickle_that_runs_code_is_refused_even_with_permission(tiny: Tiny, ope
     folder = shutil.copytree(tiny("llama"), tmp_path / "evil")
     torch.save({"a": Evil(tmp_path / "owned")}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    model = opened(folder, allow=("pickle-weights",))
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with permissions.granted(f"pickle-weights:{folder}"), pytest.raises(ModelError, match="cannot be loaded"):
+        model = opened(folder)
         list(model.loglikelihood(likelihoods(model, 1)))
     assert not (tmp_path / "owned").exists()
 

@@ -12,8 +12,8 @@ import pytest
 from saltus.errors import UserError
 from saltus.export.every_eval_ever_write import write
 from saltus.records import Item
-from saltus.results.formats.detect import Form, detect
-from saltus.results.formats.every_eval_ever import read
+from saltus.results.formats import detect
+from saltus.results.formats.every_eval_ever import FORMAT, read
 from saltus.results.formats.every_eval_ever_record import Provenance
 from saltus.results.read import read as read_all
 
@@ -105,28 +105,28 @@ def study_items() -> tuple[pl.DataFrame, dict[str, Item]]:
 
 def test_the_published_example_is_read_with_its_samples(record):
     valid(record)
-    frame, used, notes = read(record)
+    frame, notes = read(record)
     row = frame.row(0, named=True)
     assert (row["model"], row["task"], row["metric"]) == ("demo-model", "demo-source.demo_bench", "accuracy")
     assert (row["item_id"], row["value"]) == ("demo_0001", 1.0)
     assert set(frame["metric"]) == {"accuracy", "exact_match_stripped", "edit_similarity"}
-    assert [f.name for f in used] == [SAMPLES]
+    assert [f.name for f in FORMAT.companions(record)] == [SAMPLES]
     assert any("0.75" in n for n in notes), "the example's aggregate is not the mean of its one sample"
     assert any("reported" in n for n in notes)
 
 
 def test_without_samples_the_aggregate_stands(record):
     record.with_name(SAMPLES).unlink()
-    frame, used, notes = read(record)
+    frame, notes = read(record)
     assert frame["value"].to_list() == [0.75]
-    assert used == []
+    assert FORMAT.companions(record) == []
     assert any("not beside it" in n for n in notes)
 
 
 def test_samples_that_were_changed_are_not_read(record):
     samples = record.with_name(SAMPLES)
     samples.write_text(samples.read_text().replace('"score": 1.0', '"score": 0.0'))
-    frame, _, notes = read(record)
+    frame, notes = read(record)
     assert frame["value"].to_list() == [0.75]
     assert any("sha256" in n for n in notes)
 
@@ -158,7 +158,7 @@ def test_a_record_before_metric_names_is_read_from_the_description(record):
         document["evaluation_results"][0]["metric_config"]["evaluation_description"] = "exact_match (filter: strict)"
         document["schema_version"] = "0.2.1"
 
-    frame, _, notes = read(change(record, how))
+    frame, notes = read(change(record, how))
     assert "exact_match" in set(frame["metric"])
     assert any("0.2.1, older" in n for n in notes)
 
@@ -170,7 +170,7 @@ def test_another_version_is_named(record, version):
 
 
 def test_a_newer_minor_version_is_read_with_a_note(record):
-    notes = read(change(record, lambda d: d.update(schema_version="0.4.0")))[2]
+    notes = read(change(record, lambda d: d.update(schema_version="0.4.0")))[1]
     assert any("0.4.0, newer than the 0.3.0" in n for n in notes)
 
 
@@ -187,7 +187,7 @@ def test_missing_fields_and_truncated_samples_are_messages(record):
 
 def test_samples_named_alone_lead_to_their_record(record):
     change(record, lambda d: d["model_info"]["additional_details"].update(step="7"))
-    assert detect(record.with_name(SAMPLES)) is Form.EVERY_EVAL_EVER_SAMPLES
+    assert detect(record.with_name(SAMPLES)).name == "Every Eval Ever samples"
     reading = read_all([record.with_name(SAMPLES)])
     assert reading.table["step"].unique().to_list() == [7]
     record.unlink()

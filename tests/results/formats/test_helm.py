@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from saltus.errors import UserError
-from saltus.results.formats.helm import read
+from saltus.results.formats.helm import FORMAT, read
 from saltus.results.read import read as read_all
 
 from helpers.places import DATA_FOLDER
@@ -29,8 +29,8 @@ def rewrite(path: Path, change) -> None:
 
 
 def test_items_of_a_published_run_with_their_chance():
-    frame, used, notes = read(DATA / "run_spec.json")
-    assert {f.name for f in used} == {"per_instance_stats.json", "stats.json"}
+    frame, notes = read(DATA / "run_spec.json")
+    assert {f.name for f in FORMAT.companions(DATA / "run_spec.json")} == {"per_instance_stats.json", "stats.json"}
     assert set(frame["metric"]) == {"exact_match", "quasi_exact_match"}, "no tokens, no energy"
     test = frame.filter(pl.col("slice").is_null(), metric="exact_match")
     assert test.height == 9
@@ -52,7 +52,7 @@ def test_log_probabilities_of_what_the_model_wrote_are_no_twin_but_those_of_give
 
 def test_without_items_the_statistics_stand_with_their_number_of_instances(run):
     (run / "per_instance_stats.json").unlink()
-    frame, _, notes = read(run / "run_spec.json")
+    frame, notes = read(run / "run_spec.json")
     row = frame.filter(pl.col("slice").is_null(), metric="exact_match").row(0, named=True)
     assert (row["n_items"], row["item_id"]) == (9, None)
     assert row["value"] == pytest.approx(1 / 9)
@@ -75,7 +75,7 @@ def test_perturbed_items_are_a_condition_that_pairs_with_the_originals(run):
         return instances + again + [original]
 
     rewrite(run / "per_instance_stats.json", perturb)
-    frame, _, notes = read(run / "run_spec.json")
+    frame, notes = read(run / "run_spec.json")
     changed = frame.filter(condition="typos[prob=0.1]")
     plain = frame.filter(pl.col("condition").is_null(), pl.col("item_id").is_not_null())
     assert changed.height == plain.height
@@ -91,7 +91,7 @@ def test_fewer_examples_than_the_run_asked_for_are_said(run):
                     stat["sum"] = 2
 
     rewrite(run / "per_instance_stats.json", drop)
-    notes = read(run / "run_spec.json")[2]
+    notes = read(run / "run_spec.json")[1]
     assert any("3 of 10 items were asked with fewer than 5 examples" in n for n in notes)
 
 

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from saltus.errors import UserError
-from saltus.results.formats.detect import Form, detect
-from saltus.results.formats.lighteval import read
+from saltus.results.formats import detect
+from saltus.results.formats.lighteval import FORMAT, read
 from saltus.results.read import read as read_all
 
 from helpers.places import DATA_FOLDER
@@ -59,7 +59,7 @@ def out(tmp_path) -> Path:
 
 
 def test_published_results_name_model_task_shots_and_size(out):
-    frame, used, notes = read(out / NAME)
+    frame, notes = read(out / NAME)
     rows = {(r["task"], r["metric"]): r for r in frame.iter_rows(named=True)}
     acc = rows["anli:r1", "acc"]
     assert (acc["n_shot"], acc["n_items"], acc["stderr"]) == (2, 3, None), "NaN is no error"
@@ -67,7 +67,7 @@ def test_published_results_name_model_task_shots_and_size(out):
     assert rows["squad_v2", "em"]["stderr"] == 0.5
     assert (acc["family"], acc["step"], acc["params"]) == ("dummy-model", 512, 70e6)
     assert (acc["dtype"], acc["limit"]) == ("bfloat16", 3)
-    assert used == []
+    assert FORMAT.companions(out / NAME) == []
     assert any("2 averages" in n for n in notes)
 
 
@@ -79,7 +79,7 @@ def test_a_metric_that_is_nan_is_a_row_with_a_reason(out):
 
 def test_details_give_items_and_twins(out):
     details(out, "anli:r1|2", [new(i, LIKELIHOODS[i], 0) for i in range(3)])
-    frame, used, notes = read(out / NAME)
+    frame, notes = read(out / NAME)
     acc = frame.filter(metric="acc", task="anli:r1").sort("item_id")
     assert acc["value"].to_list() == [1.0, 0.0, 0.0]
     assert acc["nominal_floor"].to_list() == pytest.approx([1 / 3] * 3)
@@ -87,14 +87,14 @@ def test_details_give_items_and_twins(out):
     assert soft["value"].to_list() == [-1.0, -2.0, -2.0]
     prob = frame.filter(metric="choice_prob").sort("item_id")["value"][0]
     assert prob == pytest.approx(1 / (1 + math.exp(-1) + math.exp(-2)))
-    assert len(used) == 1
+    assert len(FORMAT.companions(out / NAME)) == 1
     assert not any("in the results and" in n for n in notes)
 
 
 def test_written_answers_gain_a_score_without_white_space(out):
     row = new(0, [], 2, text=[" False\n"], text_post_processed=None)
     details(out, "squad_v2|0", [row])
-    frame, _, notes = read(out / NAME)
+    frame, notes = read(out / NAME)
     found = {r["metric"]: r["value"] for r in frame.filter(task="squad_v2").iter_rows(named=True)}
     assert found == {"em": 0.0, "exact_match_stripped": 1.0, "edit_similarity": 1.0}
     assert any("`em`" in n for n in notes), "0.5 in the results, 0 over the one item"
@@ -115,7 +115,7 @@ def test_details_before_0_10_give_scores_alone(out, as_text):
     if as_text:
         row = {k: v if isinstance(v, str) else str(v) for k, v in row.items()}
     path = details(out, "anli:r1|2", [row])
-    assert detect(path) is Form.LIGHTEVAL_DETAILS
+    assert detect(path).name == "lighteval details"
     items = read(out / NAME)[0].filter(task="anli:r1").filter(pl.col("item_id").is_not_null())
     assert dict(zip(items["metric"], items["value"])) == {"acc": 0.0, "acc_norm": 1.0}
     assert items["nominal_floor"].to_list() == [0.5, 0.5]
@@ -124,13 +124,13 @@ def test_details_before_0_10_give_scores_alone(out, as_text):
 def test_details_of_another_date_are_not_mixed_in(out):
     path = details(out, "anli:r1|2", [new(0, LIKELIHOODS[0], 0)])
     path.rename(path.with_name(path.name.replace("2026-08", "2025-08")))
-    assert read(out / NAME)[1] == []
+    assert FORMAT.companions(out / NAME) == []
 
 
 def test_items_that_cannot_be_understood_are_counted(out):
     rows = [new(0, LIKELIHOODS[0], 0), new(1, LIKELIHOODS[1], 7)]
     details(out, "anli:r1|2", rows)
-    frame, _, notes = read(out / NAME)
+    frame, notes = read(out / NAME)
     assert frame.filter(metric="gold_logprob").height == 1
     assert any("1 of 2 items" in n for n in notes)
 

@@ -23,6 +23,8 @@ from saltus.study import document as studies
 from saltus.tasks.inspect.task import InspectTask, make
 from saltus.testing import ScriptedModel, asked, forget
 
+pytestmark = pytest.mark.usefixtures("files_allowed")
+
 FILE = '''
 import math
 from inspect_ai import Task, task

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from saltus import permissions
 from saltus.conditions.shots import Shots
 from saltus.conditions.typos import Typos
 from saltus.errors import UserError
+from saltus.permissions import NotAllowed
 from saltus.records import Answer, Item, NotApplicable, Request
 from saltus.store.rows import item_from_json, item_json
 from saltus.tasks.base import Task
@@ -210,7 +212,9 @@ def test_a_task_is_scored_by_its_own_function_where_it_brings_one(tmp_path: Path
         "    weights = [math.exp(ll) for ll, _ in results]\n"
         "    return {'acc': weights[doc['label']] / sum(weights), 'length': len(doc['question'])}\n"
     )
-    with offline(tmp_path / "cache"):
+    with offline(tmp_path / "cache"), pytest.raises(NotAllowed, match="scores.py"):
+        made("own_scores", folder)
+    with offline(tmp_path / "cache"), permissions.granted(f"python:{folder}"):
         found = made("own_scores", folder)
         item = found.items(1, RNG)[0]
         acc, _ = found.score(item, [likely(0.0)] * 4)

@@ -13,7 +13,7 @@ import importlib.util
 import re
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
@@ -97,7 +97,7 @@ class GgufCheckpoint(Checkpoint):
         tensors = (t for t in self.header.tensors if not t.name.startswith("rope_"))
         return sum(prod(t.shape) for t in tensors)
 
-    def check(self, *, allow_pickle: bool) -> None:
+    def check(self) -> None:
         """Raises ModelError unless the file is as long as its table of tensors says."""
         from gguf import GGML_QUANT_SIZES
 
@@ -114,9 +114,9 @@ class GgufCheckpoint(Checkpoint):
             if end > size:
                 raise ModelError(f"{self.folder}: {size:,} bytes where {tensor.name} ends at {end:,}; {WAIT}")
 
-    def weights_hash(self) -> str:
+    def weights_hash(self, hashed: Callable[[Any], str] = content_hash) -> str:
         """Of the whole file."""
-        return content_hash({"gguf": known_hash(self.folder)})
+        return hashed({"gguf": known_hash(self.folder)})
 
     @property
     def quantisation(self) -> str | None:

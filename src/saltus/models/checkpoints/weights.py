@@ -13,7 +13,7 @@ import os
 import re
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
@@ -112,19 +112,14 @@ class Checkpoint:
             return None
         return sum(prod(shape) for header in self.headers.values() for shape in _shapes(header))
 
-    def check(self, *, allow_pickle: bool) -> None:
+    def check(self) -> None:
         """Raises ModelError unless config and weights are there and whole."""
-        self.check_listing(allow_pickle=allow_pickle)
+        self.check_listing()
         _ = self.headers
 
-    def check_listing(self, *, allow_pickle: bool) -> None:
+    def check_listing(self) -> None:
         """The same without looking into the weights' files."""
-        _ = self.config
-        if not self.weight_files and not allow_pickle:
-            raise ModelError(
-                f"{self.pickles[0]}: weights in pickle form; convert them to safetensors, or allow them in the study "
-                "with `ask: {allow: [pickle-weights]}`"
-            )
+        _ = self.config, self.weight_files
 
     @property
     def quantisation(self) -> str | None:
@@ -138,10 +133,10 @@ class Checkpoint:
         """SHA-256 of the weights' files in order of their names."""
         return [known_hash(path) for path in self.weight_files or self.pickles]
 
-    def weights_hash(self) -> str:
+    def weights_hash(self, hashed: Callable[[Any], str] = content_hash) -> str:
         """Hash of the weights' files, by content, and of the parts of config.json that shape what is computed."""
         config = {k: v for k, v in self.config.items() if k not in _VOLATILE}
-        return content_hash({"config": config, "files": self.file_hashes()})
+        return hashed({"config": config, "files": self.file_hashes()})
 
 
 WAIT = "the checkpoint is half-written or incomplete: let its writer finish, or remove it"

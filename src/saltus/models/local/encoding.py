@@ -22,6 +22,7 @@ from saltus.hashing import content_hash
 from saltus.models.base import Bos, ModelError, Template, Tokenizer
 from saltus.models.checkpoints.gguf import is_gguf
 from saltus.models.checkpoints.tokenizer_check import tokenizer_hash
+from saltus.models.checkpoints.trust import hint, trusts_code
 from saltus.models.checkpoints.weights import tokenizer_files
 from saltus.models.local.loading import quiet
 from saltus.records import AskPolicy, Request
@@ -32,7 +33,7 @@ class Encoder:
 
     def __init__(self, folder: Path, ask: AskPolicy) -> None:
         self.folder, self.ask = folder, ask
-        self.tokenizer = _load(folder, "trust-remote-code" in ask.allow)
+        self.tokenizer = _load(folder, trusts_code(folder, ask))
         self._last: tuple[str | None, list[int]] = (None, [])
         self.bos: int | None = self.tokenizer.bos_token_id
         self.eos: int | None = self.tokenizer.eos_token_id
@@ -230,8 +231,8 @@ def _read(place: Path, **how: Any) -> Any:
             backend.no_padding()
         return tokenizer
     except Exception as error:  # tokenizers raise bare Exception for a torn file
-        hint = "put a whole one beside the model, or name its folder with `tokenizer: FOLDER`"
+        mend = "put a whole one beside the model, or name its folder with `tokenizer: FOLDER`"
         if "trust_remote_code" in str(error):
-            hint = "to run the code in its repository, put `allow: [trust-remote-code]` under `ask`"
+            mend = hint(place)
         said = str(error).partition("\n")[0].rstrip(".")
-        raise ModelError(f"{place}: the tokenizer cannot be read: {said}; {hint}") from error
+        raise ModelError(f"{place}: the tokenizer cannot be read: {said}; {mend}") from error

@@ -1,7 +1,7 @@
 """From a checkpoint's files to a network ready to be asked: the one place where weights are read.
 
-Nothing in a checkpoint runs: pickles are read with `weights_only` and only where the study allows pickles, a
-repository's own code only where it allows that. What was read is looked at: missing, NaN or infinite weights are
+Nothing in a checkpoint runs: pickles are read with `weights_only` and only where the user allows pickles, a
+repository's own code only where the user allows that. What was read is looked at: missing, NaN or infinite weights are
 refused by name, because a network of random or broken weights answers as fluently as any.
 
 A network that accelerate spreads over several GPUs (`device_map`) is asked in plain batches where packing does not
@@ -20,6 +20,7 @@ from typing import Any
 from saltus.errors import MissingExtra, UserError
 from saltus.models.base import ModelError
 from saltus.models.checkpoints.gguf import is_gguf
+from saltus.models.checkpoints.trust import hint, trusts_code
 from saltus.records import AskPolicy
 
 SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")
@@ -51,7 +52,7 @@ def read_weights(folder: Path, ask: AskPolicy, *, pickled: bool = False, spread:
                 dtype=getattr(torch, ask.dtype),
                 local_files_only=True,
                 weights_only=True,
-                trust_remote_code="trust-remote-code" in ask.allow,
+                trust_remote_code=trusts_code(folder, ask),
                 output_loading_info=True,
             )
     except (
@@ -64,17 +65,17 @@ def read_weights(folder: Path, ask: AskPolicy, *, pickled: bool = False, spread:
         AttributeError,
         PickleError,
     ) as error:
-        raise ModelError(f"{folder}: the model cannot be loaded: {_said(error)}") from error
+        raise ModelError(f"{folder}: the model cannot be loaded: {_said(error, folder)}") from error
     net, info = loaded
     _refuse_unsound(folder, net, info)
     return (net if spread is not None else net.to(device())).eval()
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception, folder: Path) -> str:
     """The first line of what transformers says, and which permission would change it."""
     line, whole = str(error).partition("\n")[0].strip(), str(error)
     if "trust_remote_code" in whole:
-        return f"{line}; to run the code in its repository, put `allow: [trust-remote-code]` under `ask`"
+        return f"{line}; {hint(folder)}"
     if "weights_only" in whole or "Weights only load" in whole:
         return f"{line.split('. ')[0]}: its pickle wants to run code, which no permission allows"
     return f"{line}; save the checkpoint again, or take this checkpoint out of the study"

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from saltus.hashing import content_hash, seed_from
+from saltus.hashing import content_hash, former_hash, seed_from
 from saltus.models.base import Description, ModelError, answer_key
+from saltus.models.checkpoints.trust import permit_pickles
 from saltus.models.checkpoints.weights import Checkpoint
 from saltus.models.local.encoding import Encoder
 from saltus.models.local.loading import device, read_weights
@@ -38,20 +39,26 @@ class TransformersModel:
             checkpoint = Checkpoint(checkpoint)
         self.ref, self.checkpoint, self.ask = ref, checkpoint, ask
         self.folder = checkpoint.folder
-        self.checkpoint.check(allow_pickle="pickle-weights" in ask.allow)
+        self.checkpoint.check()
+        permit_pickles(self.checkpoint)
         self._refuse_what_cannot_be_asked()
         self.encoder = Encoder(tokenizer or self.folder, ask)
         self.eos = _eos_ids(self.checkpoint, self.encoder.eos)
         self.weights_hash = self.checkpoint.weights_hash()
-        self.identity = content_hash(
-            ["transformers", 1, self.weights_hash, self.encoder.identity, ask.dtype, sorted(self.eos), ref.edits]
-        )
+        self.identity = content_hash(self._what_answers(self.weights_hash))
+        before = former_hash(self._what_answers(self.checkpoint.weights_hash(former_hash)))
+        self.formerly = (before,) if before != self.identity else ()
         self.offers = frozenset({"loglikelihood", "generate"} | ({"chat"} if self.encoder.chats else set()))
         self.window = _window(self.checkpoint.config)
         self._vocabulary = _text(self.checkpoint.config).get("vocab_size")
         self._engine: Any = None
         self._about: dict[str, Any] = {}
         self._pads: bool | None = None
+
+    def _what_answers(self, weights_hash: str) -> list[Any]:
+        """Everything that an answer depends on: what the identity is the hash of."""
+        encoder, ask = self.encoder.identity, self.ask
+        return ["transformers", 1, weights_hash, encoder, ask.dtype, sorted(self.eos), self.ref.edits]
 
     def encode(self, request: Request) -> Request:
         """The request with its token ids; `encoding` says how. Needs the tokenizer only."""

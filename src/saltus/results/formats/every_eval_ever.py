@@ -17,9 +17,9 @@ from typing import Any
 from saltus.errors import UserError
 from saltus.metrics import KNOWN, base_name, lookup
 from saltus.results.chance import nominal_floor
+from saltus.results.formats.base import Alone, Document, Left, Read
 from saltus.results.formats.detect import load_json
 from saltus.results.formats.kit import (
-    Read,
     Row,
     frame,
     items_over_aggregates,
@@ -74,12 +74,12 @@ def read(path: Path) -> Read:
             wanted="`model_info.id` and `evaluation_results`",
         )
     results = [_result(r) for r in document["evaluation_results"]]
-    found, used, said = _samples(path, document, results)
+    found, said = _samples(path, document, results)
     rows, disagree = items_over_aggregates([r for r, _ in results], found)
     kind = mapping(document.get("source_metadata")).get("source_type")
     if kind == "documentation":
         notes.append(f"{len(rows)} reported numbers, not a run's own")
-    return frame(rows + found, _model(document, str(name)), path), used, notes + said + disagree
+    return Read(frame(rows + found, _model(document, str(name)), path), notes + said + disagree)
 
 
 def samples_of(path: Path, document: Mapping[str, Any]) -> Path | None:
@@ -155,17 +155,15 @@ def _metric(config: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     return str(known[0] if known else names[0])
 
 
-def _samples(
-    path: Path, document: Mapping[str, Any], results: list[tuple[Row, float]]
-) -> tuple[list[Row], list[Path], list[str]]:
+def _samples(path: Path, document: Mapping[str, Any], results: list[tuple[Row, float]]) -> tuple[list[Row], list[str]]:
     told = mapping(document.get("detailed_evaluation_results"))
     file = samples_of(path, document)
     if file is None:
-        return [], [], ["the samples it names are not beside it"] if told.get("file_path") else []
+        return [], ["the samples it names are not beside it"] if told.get("file_path") else []
     checksum = str(told.get("checksum") or "")
     how = str(told.get("hash_algorithm") or "sha256")
     if checksum and hashlib.new(how, file.read_bytes()).hexdigest() != checksum:
-        return [], [], [f"{file.name}: its {how} is not the one in the record; not read"]
+        return [], [f"{file.name}: its {how} is not the one in the record; not read"]
     by_id: dict[str, tuple[Row, float]] = {}
     by_name: dict[str, list[tuple[Row, float]]] = {}
     for result, found in zip(document["evaluation_results"], results):
@@ -186,7 +184,7 @@ def _samples(
     n = lost + len({(r["item_id"], r["metric"], r["task"]) for r in rows if not r.get("_twin")})
     if isinstance(wanted, int) and wanted != n and not lost:
         notes.append(f"{file.name}: {n} samples where the record says {wanted}")
-    return [{k: v for k, v in r.items() if k != "_twin"} for r in rows], [file], notes
+    return [{k: v for k, v in r.items() if k != "_twin"} for r in rows], notes
 
 
 def _lines(file: Path) -> Iterator[Mapping[str, Any]]:
@@ -230,3 +228,22 @@ def _sample(sample: Mapping[str, Any], result: Row, by: float) -> Iterator[Row]:
     if hard and not choices and answers:
         for metric, value in text_twins(answers[-1], [str(r) for r in asked["reference"]]):
             yield {**shared, "metric": metric, "value": value, "nominal_floor": None, "_twin": True}
+
+
+def _recognises(d: Document) -> bool:
+    return d.kind == "json" and "evaluation_results" in d.names
+
+
+def _companions(path: Path) -> list[Path]:
+    samples = samples_of(path, mapping(load_json(path)))
+    return [samples] if samples else []
+
+
+FORMAT = Alone("Every Eval Ever record", _recognises, read, _companions)
+SAMPLES = Left(
+    "Every Eval Ever samples",
+    lambda d: d.kind == "lines" and {"evaluation_id", "sample_id", "evaluation"} <= d.names,
+    "the .json record of the same name beside it",
+    "give the folder or the record; its samples are picked up by themselves",
+    aggregate_of,
+)

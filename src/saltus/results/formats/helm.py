@@ -17,8 +17,9 @@ from typing import Any
 
 from saltus.errors import UserError
 from saltus.results.chance import nominal_floor
+from saltus.results.formats.base import Alone, Document, Left, Read
 from saltus.results.formats.detect import load_json
-from saltus.results.formats.kit import Read, Row, frame, items_over_aggregates, mapping, place, refusing
+from saltus.results.formats.kit import Row, frame, items_over_aggregates, mapping, place, refusing
 
 SPEC, ITEMS, STATS = "run_spec.json", "per_instance_stats.json", "stats.json"
 _BOOKKEEPING = re.compile(
@@ -45,7 +46,7 @@ _FORMATS = {"multiple_choice_joint": "letters", "generation": "generate", "langu
 
 @refusing("a HELM run")
 def read(path: Path) -> Read:
-    """The run of this run_spec.json: rows, the files of numbers beside it, notes. Raises UserError."""
+    """The run of this run_spec.json, from the files of numbers beside it, and notes. Raises UserError."""
     spec = load_json(path)
     adapter = mapping(spec.get("adapter_spec"))
     if not adapter.get("model") or not spec.get("name"):
@@ -56,7 +57,7 @@ def read(path: Path) -> Read:
             do="leave it out: a run of another version of HELM may look like this",
         )
     shared = _shared(spec, adapter)
-    files = [f for f in (path.with_name(ITEMS), path.with_name(STATS)) if f.is_file()]
+    files = numbers_of(path)
     if not files:
         raise UserError("no numbers beside it", where=str(path), wanted=f"{ITEMS} or {STATS} in the same folder")
     notes: list[str] = []
@@ -73,7 +74,7 @@ def read(path: Path) -> Read:
         notes += [f"{file.name}: {s}" for s in said]
     notes += _main_split(items + rows)
     rows, disagree = items_over_aggregates(rows, items)
-    return frame(rows + items, place(str(adapter["model"])), path), files, notes + disagree
+    return Read(frame(rows + items, place(str(adapter["model"])), path), notes + disagree)
 
 
 def _shared(spec: Mapping[str, Any], adapter: Mapping[str, Any]) -> Row:
@@ -216,3 +217,29 @@ def spec_beside(path: Path) -> Path | None:
     """The run_spec.json of a file of statistics, where it lies beside it."""
     spec = path.with_name(SPEC)
     return spec if spec.is_file() else None
+
+
+def numbers_of(spec: Path) -> list[Path]:
+    """The files of numbers beside a run_spec.json."""
+    return [f for f in (spec.with_name(ITEMS), spec.with_name(STATS)) if f.is_file()]
+
+
+def _recognises(d: Document) -> bool:
+    return d.kind == "json" and {"adapter_spec", "name"} <= d.names
+
+
+def _statistics(d: Document) -> bool:
+    first = d.value[0] if d.kind == "json" and isinstance(d.value, list) and d.value else None
+    if not isinstance(first, dict):
+        return False
+    return (isinstance(first.get("name"), dict) and "count" in first) or {"instance_id", "stats"} <= first.keys()
+
+
+FORMAT = Alone("HELM run", _recognises, read, numbers_of)
+STATISTICS = Left(
+    "HELM statistics",
+    _statistics,
+    "the run_spec.json that HELM wrote beside it: it names model and task",
+    "give the folder of the run; its statistics are picked up by themselves",
+    spec_beside,
+)

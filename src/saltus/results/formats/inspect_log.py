@@ -2,7 +2,7 @@
 
 A log is one model on one task. Epochs are repeats; `C`, `P`, `I`, `N` become 1, ½, 0, 0 as in Inspect's own metrics; a
 scorer that gives several values gives as many metrics, so soft twins logged that way arrive as such. Written answers
-judged by comparison with their target gain the twins of `published.text_twins`. Where the model stands is read from
+judged by comparison with their target gain the twins of `kit.text_twins`. Where the model stands is read from
 `metadata` (params, tokens, step, seed …), then from its name and revision. Known limits: scores that are lists are left
 out; reducers other than the mean (`pass_at_k`) come from the aggregates; edited scores count as edited.
 """
@@ -10,18 +10,21 @@ out; reducers other than the mean (`pass_at_k`) come from the aggregates; edited
 from __future__ import annotations
 
 import json
+import sys
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from saltus.errors import UserError
 from saltus.metrics import lookup
 from saltus.results.chance import nominal_floor
+from saltus.results.formats.base import Alone, Document, Read
 from saltus.results.formats.detect import load_json
 from saltus.results.formats.inspect_words import COMPARING, SYMBOLS
 from saltus.results.formats.kit import (
-    Read,
     Row,
     frame,
     items_over_aggregates,
@@ -33,7 +36,13 @@ from saltus.results.formats.kit import (
     text_twins,
     version_notes,
 )
-from saltus.results.formats.zstd_zip import Archive
+
+if sys.version_info >= (3, 14):
+    import zipfile
+
+    from compression.zstd import ZstdError
+else:
+    from backports.zstd import ZstdError, zipfile
 
 KNOWN = (2,)
 _ERRORS = frozenset({"stderr", "bootstrap_stderr", "std", "var", "ci", "ci_lower", "ci_upper"})
@@ -42,30 +51,53 @@ _SHOTS = ("fewshot", "num_fewshot", "n_shot", "n_shots", "few_shot", "shots")
 
 @refusing("an Inspect log")
 def read(path: Path) -> Read:
-    """One log as rows, no companions, and notes. Raises UserError for another version or a damaged file."""
-    if path.read_bytes()[:2] == b"PK":
-        with Archive(path) as archive:
-            log, notes = _header(archive, path)
-            return _read(log, _entries(archive), notes, path)
-    log = load_json(path)
-    return _read(log, log.get("samples") or (), [], path)
+    """One log as rows, and notes. Raises UserError for another version or a damaged file."""
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"PK"
+    if not packed:
+        log = load_json(path)
+        return _read(log, log.get("samples") or (), [], path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = _Entries(archive, path)
+            return _read(entries.header(), entries.samples(), [], path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise _broken(path, error) from error
 
 
-def _header(archive: Archive, path: Path) -> tuple[Mapping[str, Any], list[str]]:
-    if "header.json" in archive.names:
-        return json.loads(archive.read("header.json")), []
-    if "_journal/start.json" in archive.names:
-        start = json.loads(archive.read("_journal/start.json"))
-        return {"status": "started", **start}, []
-    raise UserError(
-        "an archive without `header.json`", where=str(path), wanted="an Inspect log (.eval)", do="leave it out"
+@dataclass(frozen=True)
+class _Entries:
+    """An open `.eval` archive. Entries are packed with Zstandard, which zipfile opens from Python 3.14 on."""
+
+    archive: zipfile.ZipFile
+    path: Path
+
+    def header(self) -> Mapping[str, Any]:
+        names = set(self.archive.namelist())
+        if "header.json" in names:
+            return self._json("header.json")
+        if "_journal/start.json" in names:
+            return {"status": "started", **self._json("_journal/start.json")}
+        raise UserError(
+            "an archive without `header.json`", where=str(self.path), wanted="an Inspect log (.eval)", do="leave it out"
+        )
+
+    def samples(self) -> Iterator[Mapping[str, Any]]:
+        for name in sorted(self.archive.namelist()):
+            if name.startswith("samples/") and name.endswith(".json"):
+                yield self._json(name)
+
+    def _json(self, name: str) -> Any:
+        try:
+            return json.loads(self.archive.read(name))
+        except (zipfile.BadZipFile, ZstdError, zlib.error, OSError, EOFError) as error:
+            raise _broken(self.path, f"{name}: {error}") from error
+
+
+def _broken(path: Path, why: object) -> UserError:
+    return UserError(
+        f"broken archive: {why}", where=str(path), wanted="a whole file", do="copy it again, or leave it out"
     )
-
-
-def _entries(archive: Archive) -> Iterator[Mapping[str, Any]]:
-    for name in sorted(archive.names):
-        if name.startswith("samples/") and name.endswith(".json"):
-            yield json.loads(archive.read(name))
 
 
 def _read(log: Mapping[str, Any], samples: Iterable[Mapping[str, Any]], notes: list[str], path: Path) -> Read:
@@ -90,7 +122,7 @@ def _read(log: Mapping[str, Any], samples: Iterable[Mapping[str, Any]], notes: l
     if status != "success":
         why = mapping(log.get("error")).get("message")
         notes.append(f"status `{status}`{f' ({why})' if why else ''}: what was scored before is used")
-    return frame(rows + items, _model(spec, log), path), [], notes + said + disagree
+    return Read(frame(rows + items, _model(spec, log), path), notes + said + disagree)
 
 
 def _model(spec: Mapping[str, Any], log: Mapping[str, Any]) -> Row:
@@ -247,3 +279,13 @@ def _aggregates(log: Mapping[str, Any]) -> Iterator[Row]:
     for row in rows:
         hard = lookup(row["metric"]).role == "hard"
         yield {**row, "nominal_floor": nominal_floor(task) if hard else None}
+
+
+def _recognises(d: Document) -> bool:
+    """Archives have a header or a journal; one cut short has no list of entries, so its name decides."""
+    if d.kind == "archive":
+        return bool(d.names & {"header.json", "_journal/start.json"}) or (not d.names and d.path.suffix == ".eval")
+    return d.kind == "json" and ({"eval", "status"} <= d.names or {"eval", "plan"} <= d.names)
+
+
+FORMAT = Alone("Inspect log", _recognises, read)

@@ -1,6 +1,6 @@
 """What readers of published results share: the columns they fill, where a model stands, twins of one item, versions.
 
-Every reader gives `(rows as a frame, companion files it used, notes)`. Coordinates that a file states win over those
+Coordinates that a file states win over those
 read from a model's name. Known limit: a seed in a file is a training seed only where the file says so.
 """
 
@@ -16,12 +16,12 @@ import polars as pl
 
 from saltus.errors import UserError
 from saltus.records import Answer, Item
+from saltus.results.formats.base import Read
 from saltus.results.table import COLUMNS
 from saltus.results.units import family_in, params_in, parse_quantity, seed_in, step_in, tokens_in, without
 from saltus.scoring import choice_scores, edit_similarity
 
 Row = dict[str, Any]
-Read = tuple[pl.DataFrame, list[Path], list[str]]
 ROWS: dict[str, Any] = {
     "series": pl.String,
     "family": pl.String,

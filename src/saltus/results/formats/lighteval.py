@@ -23,9 +23,9 @@ import polars as pl
 from saltus.errors import UserError
 from saltus.metrics import lookup
 from saltus.results.chance import nominal_floor
+from saltus.results.formats.base import Alone, Document, Left, Read
 from saltus.results.formats.detect import load_json
 from saltus.results.formats.kit import (
-    Read,
     Row,
     choice_twins,
     frame,
@@ -45,11 +45,11 @@ _NAMES = {"loglikelihood_acc": "acc", "loglikelihood_acc_norm": "acc_norm"}
 
 @refusing("lighteval results")
 def read(path: Path) -> Read:
-    """One results file as rows, the details used, notes. Raises UserError."""
+    """One results file and its details as rows, and notes. Raises UserError."""
     document = load_json(path)
     config = mapping(document.get("config_general"))
     results = mapping(document.get("results"))
-    name = config.get("model_name") or mapping(config.get("model_config")).get("model_name")
+    name = _name(config)
     if not name or not all(isinstance(v, Mapping) for v in results.values()):
         raise UserError(
             "lighteval results without a model's name, or without metrics by task",
@@ -59,7 +59,6 @@ def read(path: Path) -> Read:
     tasks = {key: found for key, found in results.items() if key != "all" and "_average" not in key}
     rows = [row for key, found in tasks.items() for row in _aggregates(document, key, found)]
     items: list[Row] = []
-    used: list[Path] = []
     notes: list[str] = []
     files = details_of(path, str(name))
     for key in tasks:
@@ -68,12 +67,11 @@ def read(path: Path) -> Read:
             continue
         found, said = _items(file, _shared(document, key))
         items += found
-        used.append(file)
         notes += [f"{file.name}: {s}" for s in said]
     rows, disagree = items_over_aggregates(rows, items)
     if len(tasks) < len(results):
         notes.append(f"{len(results) - len(tasks)} averages over tasks are left out")
-    return frame(rows + items, _model(config, str(name)), path), used, notes + disagree
+    return Read(frame(rows + items, _model(config, str(name)), path), notes + disagree)
 
 
 def details_of(path: Path, model: str) -> list[Path]:
@@ -222,3 +220,30 @@ def _value(cell: Any) -> Any:
         return json.loads(cell)
     except ValueError:
         return ast.literal_eval(cell)
+
+
+def _name(config: Mapping[str, Any]) -> Any:
+    return config.get("model_name") or mapping(config.get("model_config")).get("model_name")
+
+
+def _recognises(d: Document) -> bool:
+    return d.kind == "json" and {"config_general", "results"} <= d.names
+
+
+def _companions(path: Path) -> list[Path]:
+    return details_of(path, str(_name(mapping(mapping(load_json(path)).get("config_general"))) or ""))
+
+
+def _details(d: Document) -> bool:
+    plain = {c.strip("_") for c in d.names}
+    old = {"full_prompt", "gold_index", "metrics", "predictions"}
+    return d.kind == "parquet" and ({"doc", "model_response", "metric"} <= plain or old <= plain)
+
+
+FORMAT = Alone("lighteval results", _recognises, read, _companions)
+DETAILS = Left(
+    "lighteval details",
+    _details,
+    "the results_….json of the same run and date",
+    "give the output folder of the run; its details are picked up by themselves",
+)

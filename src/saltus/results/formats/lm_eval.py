@@ -18,9 +18,10 @@ from saltus.errors import UserError
 from saltus.metrics import base_name, lookup
 from saltus.results.chance import nominal_floor
 from saltus.results.formats import lm_eval_samples
+from saltus.results.formats.base import Alone, Document, Left, Read
 from saltus.results.formats.detect import load_json
-from saltus.results.formats.kit import Read, Row, frame, items_over_aggregates, refusing, text
-from saltus.results.units import family_in, params_in, seed_in, step_in, tokens_in, without
+from saltus.results.formats.kit import Row, frame, items_over_aggregates, number, place, refusing, text
+from saltus.results.units import tokens_in
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.-]+\d")
 _NAME_KEYS = ("peft", "delta", "pretrained", "model", "path", "engine")
@@ -29,14 +30,14 @@ _QUANTISED = ("load_in_8bit", "load_in_4bit", "gptq", "autogptq")
 
 @refusing("lm-eval results")
 def read(path: Path) -> Read:
-    """One results file as rows of the results table, the sample files used, and notes. Raises UserError."""
+    """One results file and the samples beside it as rows of the results table, and notes. Raises UserError."""
     document = load_json(path)
     results = _results(document, path)
     model = _model(document, path)
     rows = [r for task, found in results.items() for r in _task_rows(document, task, found)]
     if not rows:
         raise UserError("the file has no numbers", where=str(path), wanted="metrics under `results`", do="leave it out")
-    samples, used, notes = [], [], list[str]()
+    samples, notes = [], list[str]()
     for file in samples_of(path):
         task = _task_of(file, results)
         if task is None:
@@ -47,9 +48,8 @@ def read(path: Path) -> Read:
         items = [{**shared, **i} for i in items]
         rows, disagreements = items_over_aggregates(rows, items)
         samples += items
-        used.append(file)
         notes += [f"{file}: {s}" for s in (*said, *disagreements)]
-    return frame(rows + samples, model, path), used, notes
+    return Read(frame(rows + samples, model, path), notes)
 
 
 def samples_of(path: Path) -> list[Path]:
@@ -84,30 +84,35 @@ def _model(document: Mapping[str, Any], path: Path) -> Row:
     """Series, model, params, tokens, step, seed, variant and dtype of the model that was asked."""
     config = document.get("config") or {}
     args = _arguments(config.get("model_args"))
-    name = document.get("model_name") or next((str(args[k]) for k in _NAME_KEYS if args.get(k)), "")
-    if not name and "eval_results_prefix" in args:  # GPT-NeoX puts its whole configuration here
-        name = str(args["eval_results_prefix"] or args.get("save") or args.get("load") or "")
-    name = name or str(document.get("model_source") or "") or path.stem
+    name = _name(document, args) or path.stem
     revision = str(args.get("revision") or config.get("model_revision") or "")
-    where = revision if step_in(revision) is not None else name
-    step = args.get("iteration") if args.get("iteration") is not None else step_in(where)
-    short = without(name).rstrip("/").rsplit("/", 1)[-1] or name
-    chat = ["chat template"] if document.get("chat_template") else []
-    edits = [q for q in _QUANTISED if str(args.get(q, "False")) not in ("False", "None", "")]
-    given = config.get("model_num_parameters")
-    date = document.get("date") or (m[0] if (m := _DATE.search(path.name)) else None)
+    row = {**place(name, revision=revision), "tokens": tokens_in(revision)}
+    if args.get("iteration") is not None:  # GPT-NeoX names the checkpoint here alone
+        row["step"] = float(args["iteration"])
+    counted = number(config.get("model_num_parameters"))
+    if counted and counted > 0:
+        row["params"] = counted
     return {
-        "family": family_in(name),
-        "model": short,
-        "params": float(given) if given and float(given) > 0 else params_in(short),
-        "tokens": tokens_in(revision),
-        "step": None if step is None else float(step),
-        "seed": seed_in(name) or seed_in(revision),
-        "variant": ", ".join(chat + edits) or None,
+        **row,
+        "variant": ", ".join(_edits(document, args)) or None,
         "dtype": text(config.get("model_dtype") or args.get("dtype") or args.get("precision")),
-        "asked_on": text(date),
+        "asked_on": text(document.get("date")) or (m[0] if (m := _DATE.search(path.name)) else None),
         "limit": config.get("limit"),
     }
+
+
+def _name(document: Mapping[str, Any], args: Mapping[str, Any]) -> str:
+    """What the model is called: by the file, by its arguments, by GPT-NeoX's configuration, by its kind; or nothing."""
+    stated = [document.get("model_name"), *(args.get(k) for k in _NAME_KEYS)]
+    if "eval_results_prefix" in args:
+        stated += [args.get(k) for k in ("eval_results_prefix", "save", "load")]
+    return next((str(s) for s in [*stated, document.get("model_source")] if s), "")
+
+
+def _edits(document: Mapping[str, Any], args: Mapping[str, Any]) -> list[str]:
+    """What makes it another variant of the model: a chat template, quantised weights."""
+    chat = ["chat template"] if document.get("chat_template") else []
+    return chat + [q for q in _QUANTISED if str(args.get(q, "False")) not in ("False", "None", "")]
 
 
 def _arguments(given: Any) -> dict[str, Any]:
@@ -171,3 +176,16 @@ def _items_from(metric: str, value: float, error: float | None) -> int | None:
     right = n * value
     whole = abs(n - round(n)) < 1e-3 * max(1.0, n / 1000) and abs(right - round(right)) < 1e-2
     return round(n) if whole else None
+
+
+def _recognises(d: Document) -> bool:
+    return d.kind == "json" and "results" in d.names and bool({"config", "versions", "configs"} & d.names)
+
+
+FORMAT = Alone("lm-eval results", _recognises, read, samples_of)
+SAMPLES = Left(
+    "lm-eval samples",
+    lambda d: d.kind == "lines" and "doc_id" in d.names and bool({"resps", "filtered_resps"} & d.names),
+    "the results_….json that lm-eval wrote beside it",
+    "give the folder or the results file; its samples are picked up by themselves",
+)

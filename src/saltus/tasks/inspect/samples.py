@@ -19,6 +19,7 @@ from inspect_ai._util.registry import registry_params
 from inspect_ai.dataset import Sample
 from inspect_ai.util import registry_info
 
+from saltus import permissions
 from saltus.errors import UserError, nearest
 from saltus.hashing import content_hash, file_hash
 from saltus.records import Item
@@ -57,8 +58,11 @@ class Loaded:
 
 
 def load(source: str, base: Path, args: Mapping[str, Any], where: str) -> Loaded:
-    """Raises UserError for a missing file, package, task or argument, and for a task without samples or scorer."""
+    """Raises UserError for a missing file, package, task or argument, and for a task without samples or scorer,
+    NotAllowed for a file that the user has not allowed to run."""
     path, spec = _located(source, base, where)
+    if path is not None:
+        permissions.require("python", path, wanted_by=f"the task `{where}`")
     try:
         tasks = load_tasks([spec], dict(args))
     except Exception as error:  # the task's own code runs here

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from saltus import permissions
 from saltus.errors import MissingExtra, UserError, nearest
 from saltus.hashing import file_hash
 
@@ -45,6 +46,37 @@ def quiet() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
+@contextmanager
+def _functions_need_permission(name: str) -> Iterator[None]:
+    """Where the harness is about to import what `!function` names, the user is asked first.
+
+    Its loader is not public; a contract test says when it has moved, and then nothing is imported at all.
+    """
+    from lm_eval.tasks import _yaml_loader as loader
+
+    own, installed = loader._import_func_in_yml, Path(loader.__file__).parents[1]
+
+    def asked(qualified: str, folder: Path) -> Any:
+        where = Path(folder).resolve()
+        if installed not in (where, *where.parents):
+            file = where / f"{qualified.rpartition('.')[0].replace('.', '/')}.py"
+            documents = sorted(p for ending in ("yaml", "yml") for p in where.glob(f"*.{ending}"))
+            found = file.is_file()
+            permissions.require(
+                "python",
+                file if found else where,
+                None if found else documents,
+                wanted_by=f"`!function {qualified}` of the task `lm_eval:{name}`",
+            )
+        return own(qualified, folder)
+
+    loader._import_func_in_yml = asked
+    try:
+        yield
+    finally:
+        loader._import_func_in_yml = own
+
+
 def build(name: str, include: Sequence[Path], base: Path) -> list[Any]:
     """The harness's tasks behind a name: one, or all those of a group or tag; or of a YAML file below base.
 
@@ -57,7 +89,7 @@ def build(name: str, include: Sequence[Path], base: Path) -> list[Any]:
                 where=f"lm_eval:{name}: include_path",
                 wanted="a folder of lm-eval task files (YAML)",
             )
-    with quiet():
+    with quiet(), _functions_need_permission(name):
         spec = str(base / name) if name.endswith((".yaml", ".yml")) else name
         manager = _manager(spec, include)
         try:

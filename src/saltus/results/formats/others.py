@@ -1,0 +1,35 @@
+"""Files of other tools that are told apart, named and left: no numbers can be taken from them as they are."""
+
+from __future__ import annotations
+
+from saltus.results.formats.base import Document, Left
+
+TABLE = "a table with task, metric and value, or lm-eval results JSON"
+
+
+def _promptfoo(d: Document) -> bool:
+    return d.kind == "json" and ("evalId" in d.names or {"results", "prompts", "stats"} <= d.names)
+
+
+def _bigbench(d: Document) -> bool:
+    return d.kind == "json" and "examples" in d.names and bool({"preferred_score", "metrics"} & d.names)
+
+
+OTHERS = (
+    Left(
+        "OpenCompass summary",
+        lambda d: "dataset,version,metric,mode" in d.head.split("\n", 1)[0],
+        TABLE,
+        "turn the columns of models into rows (model, task, metric, value)",
+    ),
+    Left("promptfoo results", _promptfoo, TABLE, "export a table of results and add the models' size or training step"),
+    Left(
+        "transformers trainer state",
+        lambda d: d.kind == "json" and "log_history" in d.names,
+        TABLE,
+        "it holds no task results; `saltus run dir:…` reads it beside a checkpoint",
+    ),
+    Left("BIG-bench task", _bigbench, TABLE, "use it as a task: `saltus run SOURCE --task bigbench:FILE`"),
+    Left("empty file", lambda d: d.kind == "empty", TABLE, "check that it was written whole"),
+)
+NOTHING = Left("no results", lambda d: True, TABLE, "give a file that holds results")
