@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test check dist bench clean
 
 setup: $(VENV)/.done
 
@@ -31,6 +31,12 @@ check: setup
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+# dist/saltus-VERSION-py3-none-any.whl and the sdist beside it.
+dist: setup
+	rm -rf dist build/lib
+	mkdir -p dist
+	$(BIN)/python -c "from setuptools import build_meta as b; b.build_sdist('dist'); b.build_wheel('dist')"
 
 # A pretrained model (under the Gemma terms of use, 1.5 GB, kept in build/) and llama.cpp's server, compiled for any
 # processor: a build for this one alone crashes on virtual machines that promise instructions they do not have.

@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 
 from saltus.calibrate import calibrate, false_alarm_rate
-from saltus.calibrate.measure import EXACT_BARS
+from saltus.calibrate.summary import EXACT_BARS
 from saltus.records import Analysis
 
 

@@ -47,6 +47,9 @@ def test_a_study_goes_out_and_comes_in_again(document, tmp_path):
         else:
             for line in file.read_text().splitlines():
                 instance.validate(json.loads(line))
+    records = [json.loads(f.read_text()) for f in done.files if f.suffix == ".json"]
+    origins = [r["source_data"]["additional_details"] for record in records for r in record["evaluation_results"]]
+    assert {(o["source"], o["licence"]) for o in origins} == {("saltus.tasks.addition@1", "Apache-2.0")}
     study, store = load_with_store(document)
     ours = store.table(study).collect().drop_nulls("value")
     at = ["tokens", "seed", "metric", "condition", "repeat", "n_shot", "skill", "floor"]

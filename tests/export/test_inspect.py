@@ -11,6 +11,7 @@ from inspect_ai.log import list_eval_logs, read_eval_log, read_eval_log_samples
 
 from saltus.errors import UserError
 from saltus.export.table import export_records
+from saltus.hashing import file_hash
 from saltus.results.read import read
 from saltus.runner.open import load_with_store, run_study
 
@@ -92,6 +93,9 @@ def test_a_sample_shows_what_was_asked_and_how_likely_each_choice_was(document):
     assert value["acc"] == float(told[0]["logprob"] > told[1]["logprob"])
     assert birds.eval.config.epochs == 2
     assert birds.eval.metadata["tokens"] in (1e6, 1e9)
+    digest = file_hash(document.parent / "birds.jsonl")
+    assert birds.eval.metadata["dataset"] == {"source": "birds.jsonl", "sha256": digest}
+    assert birds.eval.dataset.location == "birds.jsonl"
 
 
 def test_what_a_condition_refused_is_counted_and_left_out(document):

@@ -40,7 +40,6 @@ def test_a_step_is_the_rise_its_height_and_the_fall_of_its_mirror_image() -> Non
     assert up.fall_p[0] > 0.5
     assert down.fall[0] == pytest.approx(0.5)
     assert down.fall_p[0] < 1e-6
-    assert down.peak[0] == 5, "the last point before the fall"
     assert (up.falls_overall[0], down.falls_overall[0]) == (False, True)
     assert up.spread[0] == pytest.approx(0.5)
 

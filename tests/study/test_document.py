@@ -150,3 +150,14 @@ def test_a_broken_lock_is_named(tmp_path: Path) -> None:
     lock.lock_path(path).write_text("{")
     with pytest.raises(UserError, match="this is no lock file"):
         lock.read_lock(path)
+
+
+def test_studies_locked_by_saltus_0_1_keep_their_id() -> None:
+    """As that release computed it; analysis numbers that came later count only where they are changed."""
+    text = 'study: s\nquestion: q\nmodels: [{series: s, from: "scripted:leap"}]\ntasks: [addition]\n'
+    old = "sha256:8b74bc84e30d6ef398bf702db762ee6dabbb58b25f3cdc32430a915b8debca0e"
+    assert study.loads(text, base=Path()).study_id == old
+    assert study.loads(text + "analysis: {invariant_margin: 0.05}\n", base=Path()).study_id == old
+    assert study.loads(text + "analysis: {invariant_margin: 0.1}\n", base=Path()).study_id != old
+    changed = study.loads(text + "analysis: {alpha: 0.01}\nlimit: 60\n", base=Path()).study_id
+    assert changed == "sha256:135e985eaa3d4a2e02a73040cffe419fd9e9b43c18f8a53683fcccdf66af58c9"

@@ -247,3 +247,11 @@ def test_the_schema_in_the_package_agrees_with_the_reader(tmp_path):
     ):
         assert not valid(bad), bad
         refused(tmp_path, bad)
+
+
+@pytest.mark.parametrize("half", [r"\ud83d", r"\udc4d tail", r"\ud83d\ud83d"])
+def test_half_a_character_is_named_by_file_and_line(tmp_path: Path, half: str) -> None:
+    good = '{"question": "thumbs \\ud83d\\udc4d up?", "answer": "yes"}'
+    error = refused(tmp_path, good, f'{{"question": "thumbs {half} up?", "answer": "yes"}}')
+    assert error.where == "items.jsonl:2"
+    assert half[:6] in str(error)

@@ -18,7 +18,6 @@ from typing import Any
 
 import polars as pl
 
-from saltus import plugins
 from saltus._version import __version__
 from saltus.analysis.flips import flips
 from saltus.conditions.base import VARIES, varied
@@ -45,7 +44,7 @@ from saltus.store.rows import version_of
 from saltus.store.selection import models_of, standing_gaps
 from saltus.study.document import Study
 from saltus.study.lock import deviations, read_lock
-from saltus.tasks.base import Task
+from saltus.tasks.base import Task, origin
 from saltus.verdict import HYPOTHESIS_LEAP
 
 
@@ -205,16 +204,15 @@ def _not_tested(study: Study) -> tuple[str, ...]:
 
 
 def _task(task: Task) -> TaskRow:
-    """What a task states of its origin, under the names that most use."""
-    stated = task.provenance
+    found = origin(task)
     return TaskRow(
         name=task.name,
         version=version_of(task),
         skill=task.skill,
         format=task.format,
-        source=str(stated.get("source") or stated.get("generator") or stated.get("dataset") or ""),
-        licence=str(stated.get("licence") or stated.get("license") or ""),
-        hash=str(stated.get("sha256") or plugins.file_of(task) or ""),
+        source=found.get("source", ""),
+        licence=found.get("licence", ""),
+        hash=found.get("sha256", ""),
     )
 
 

@@ -73,7 +73,6 @@ def build(keys: Sequence[CurveKey], cells: Cells, metrics: Mapping[str, Metric])
         replace(
             key,
             floor_source=hard_floor[i][0],
-            soft_floor_source=soft_floor[i][0],
             seeds=tuple(seeds.get(i, [""])),
             source=_source(sources.get(i, [])),
             pooled=i in pooled,

@@ -12,6 +12,7 @@ from saltus.export.every_eval_ever_write import Written, write
 from saltus.results.formats.every_eval_ever_record import Provenance
 from saltus.runner.open import load_with_store
 from saltus.store.rows import item_from_json
+from saltus.tasks.base import origin
 
 if TYPE_CHECKING:
     from saltus.store import Store
@@ -26,6 +27,7 @@ def export_every_eval_ever(document: Path, to: Path, source: Provenance, *, item
     study, store = load_with_store(document)
     if source.evaluated is None:
         source = replace(source, evaluated=_asked_last(store))
+    source = replace(source, origins={task.name: origin(task) for task in study.tasks()})
     table = store.table(study).collect()
     if not items:
         return write(table, to, source)

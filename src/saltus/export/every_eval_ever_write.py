@@ -71,7 +71,7 @@ def write(
     of_model = single.partition_by(same, as_dict=True) if same else {}
     for rows in whole.sort(place, nulls_last=True).partition_by(place, maintain_order=True):
         model = rows.row(0, named=True)
-        results = _results(rows, metrics, left)
+        results = _results(rows, metrics, source, left)
         if not results:
             continue
         record = record_of(model, results, source)
@@ -116,10 +116,12 @@ def _means(items: pl.DataFrame) -> pl.DataFrame:
     return rows.agg(rest, value.mean(), stderr=value.std() / pl.len().sqrt(), n_items=pl.len().cast(pl.Int64))
 
 
-def _results(rows: pl.DataFrame, metrics: Mapping[str, Metric], left: Counter[str]) -> list[dict[str, Any]]:
+def _results(
+    rows: pl.DataFrame, metrics: Mapping[str, Metric], source: Provenance, left: Counter[str]
+) -> list[dict[str, Any]]:
     results: dict[str, dict[str, Any]] = {}
     for row in rows.iter_rows(named=True):
-        result = result_of(row, metrics)
+        result = result_of(row, metrics, source.origins)
         if isinstance(result, str):
             left[result] += 1
         elif result["evaluation_result_id"] in results:

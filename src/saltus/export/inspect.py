@@ -30,6 +30,7 @@ from saltus.records import Answer, Item, Request
 from saltus.runner.open import load_with_store
 from saltus.runner.questions import requests_after
 from saltus.store.rows import item_from_json
+from saltus.tasks.base import origin
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample
@@ -116,6 +117,7 @@ def _log(group: pl.DataFrame, source: _Sources, study: str) -> EvalLog:
         "family": first["family"],
         "model": first["model"],
         "model_identity": first["model_identity"],
+        "dataset": origin(source.tasks[first["task"]]),
     }
     done = sum(s.error is None for s in samples)
     ids = [s.id for s in samples if s.epoch == 1]
@@ -129,7 +131,9 @@ def _log(group: pl.DataFrame, source: _Sources, study: str) -> EvalLog:
             task=str(first["task"]).replace("/", "-"),
             task_version=str(first["task_version"]),
             task_args_passed={} if condition == "baseline" else {"condition": condition},
-            dataset=EvalDataset(name=str(first["task"]), samples=len(ids), sample_ids=ids),
+            dataset=EvalDataset(
+                name=str(first["task"]), location=metadata["dataset"].get("source"), samples=len(ids), sample_ids=ids
+            ),
             model=name,
             config=EvalConfig(epochs=max((s.epoch for s in samples), default=1)),
             metadata=metadata,

@@ -14,12 +14,15 @@ from typing import Any
 
 import polars as pl
 
-from saltus.errors import UserError, reason
+from saltus.errors import UserError
 from saltus.hashing import file_hash
 from saltus.results.cleaning import clean, collapse
-from saltus.results.formats import detect, installed
+from saltus.results.formats import detect, of_others, seen
 from saltus.results.formats.base import Format, Left, Read
+from saltus.results.formats.detect import load_json
+from saltus.results.formats.guarded import Guarded
 from saltus.results.formats.kit import ROWS
+from saltus.results.formats.others import BROKEN
 from saltus.results.formats.tidy import read_frame, to_long
 from saltus.results.left_out import Place, unread_columns
 from saltus.results.table import column_mapping, normalise, require_axis
@@ -87,34 +90,32 @@ def read(
 
     Raises UserError where a path is missing, a file is no results file, or a cell cannot be read.
     """
-    files = _files(paths, [*formats, *installed()])
+    others, faults = of_others(formats)
+    files = _files(paths, others)
     inputs: list[Input] = []
     tables: list[pl.DataFrame] = []
     known = {path.resolve(): found for path, _, found in files}
-    for one, mine in _by_format(files):
-        table, account = _published(mine, one, known)
-        tables.append(table)
-        inputs += account
-    done = {Path(i.path).resolve() for i in inputs}
+    done: set[Path] = set()
+    for one, heads in _by_format(files, others):
+        mine = [path for path in heads if path.resolve() not in done]  # not another format's companion
+        if mine:
+            table, account = _published(mine, one, known)
+            tables.append(table)
+            inputs += account
+            done |= {Path(i.path).resolve() for i in account}
+    faults += [note for other in others for note in other.note()]
     for path, named, found in files:
         if path.resolve() in done:
             continue
-        if isinstance(found, Left):
-            if named:
-                raise found.refusal(path)
-            inputs.append(_unread(path, found.name, found.why))
-            continue
-        kind = str(found)
-        frame = to_long(read_frame(path, kind), str(path), rename or {})
-        if not named and not _MINIMUM & set(column_mapping(frame.columns, rename or {}, str(path)).values()):
-            inputs.append(_unread(path, kind, "not read: no column for task, metric or value"))
-            continue
-        table, one_input = _tidy(frame, path, kind, rename or {})
-        tables.append(table)
+        try:
+            plain, one_input = _unclaimed(path, named, found, rename or {})
+        except UserError as error:  # it may well be a file of the format that failed on it
+            raise next((fault for other in others if (fault := other.fault_on(path))), error) from error
+        tables += plain
         inputs.append(one_input)
     if not tables:
         raise UserError(
-            f"no results among {len(files)} files" if files else "no files",
+            "; ".join([f"no results among {len(files)} files" if files else "no files", *faults]),
             where=", ".join(map(str, paths)),
             wanted="a table (CSV, Parquet, JSON lines) with task, metric and value, or results of lm-eval, Inspect, "
             "HELM, lighteval, Every Eval Ever",
@@ -125,7 +126,25 @@ def read(
     require_axis(whole, ", ".join(map(str, paths)), notes)
     if repeated:
         notes.append(f"{repeated} rows repeat another row exactly and count once")
-    return Reading(table=whole, inputs=tuple(inputs), notes=tuple(notes))
+    return Reading(table=whole, inputs=tuple(inputs), notes=(*notes, *faults))
+
+
+def _unclaimed(
+    path: Path, named: bool, found: Format | Left | str, rename: Mapping[str, str]
+) -> tuple[list[pl.DataFrame], Input]:
+    """A file that no format recognised: its table if it is one. Raises UserError where the user named what is none."""
+    if found is BROKEN:
+        load_json(path)
+    if isinstance(found, Left):
+        if named:
+            raise found.refusal(path)
+        return [], _unread(path, found.name, found.why)
+    kind = str(found)
+    frame = to_long(read_frame(path, kind), str(path), rename)
+    if not named and not _MINIMUM & set(column_mapping(frame.columns, rename, str(path)).values()):
+        return [], _unread(path, kind, "not read: no column for task, metric or value")
+    table, one_input = _tidy(frame, path, kind, rename)
+    return [table], one_input
 
 
 def _unread(path: Path, form: str, why: str) -> Input:
@@ -149,23 +168,25 @@ def _tidy(frame: pl.DataFrame, path: Path, form: str, rename: Mapping[str, str])
     )
 
 
-def _by_format(files: Sequence[Found]) -> list[tuple[Format, list[Path]]]:
-    """The files of every format, and those that a named companion belongs to; each once, formats as they came."""
+def _by_format(files: Sequence[Found], others: Sequence[Guarded]) -> list[tuple[Format, list[Path]]]:
+    """The files of every format, and those that a named companion belongs to; each once.
+
+    Formats as they came, those of others first: a companion of theirs may look like a file of ours.
+    """
     heads: dict[Path, tuple[Path, Format]] = {}
     for path, _, found in files:
         if not isinstance(found, (Left, str)):
             heads.setdefault(path.resolve(), (path, found))
-    known = {one.name: one for _, one in heads.values()}
     for path, _, found in files:
         head = found.head_of(path) if isinstance(found, Left) and found.head_of else None
         if head is not None:
-            one = detect(head, list(known.values()))
+            one = detect(head, others)
             if not isinstance(one, (Left, str)):
                 heads.setdefault(head.resolve(), (head, one))
-    mine: dict[str, tuple[Format, list[Path]]] = {}
+    mine: dict[int, tuple[Format, list[Path]]] = {}
     for path, one in heads.values():
-        mine.setdefault(one.name, (one, []))[1].append(path)
-    return list(mine.values())
+        mine.setdefault(id(one), (one, []))[1].append(path)  # two formats may go by one name
+    return sorted(mine.values(), key=lambda group: not isinstance(group[0], Guarded))
 
 
 def _published(
@@ -176,7 +197,7 @@ def _published(
     where = str(files[0]) if len(files) == 1 else f"{len(files)} {one.name} files, first {files[0]}"
     frames = [rows for rows, _ in found.values()]
     placed = all(frame.schema == ROWS for frame in frames)
-    table, mapping = normalise(pl.concat(frames, how="diagonal_relaxed"), where, placed=not placed)
+    table, mapping = normalise(_together(frames, one, where), where, placed=not placed)
     if not table.height:
         raise UserError(
             "the file has no numbers" if len(files) == 1 else "the files have no numbers",
@@ -201,7 +222,7 @@ def _published(
             )
         )
         for beside in one.companions(path):
-            kind = known.get(beside.resolve()) or detect(beside)
+            kind = known.get(beside.resolve()) or seen(beside)
             name = kind if isinstance(kind, str) else kind.name
             inputs.append(Input(path=str(beside), sha256=file_hash(beside), format=name, rows=0))
     inputs[0] = replace(inputs[0], notes=(*inputs[0].notes, *said))
@@ -209,21 +230,19 @@ def _published(
 
 
 def _read(one: Format, path: Path) -> Read:
-    """What a format makes of a file, every row with its source. A stranger's fault is told as one."""
+    found = one.read(path)
+    return Read(found) if isinstance(found, pl.DataFrame) else found
+
+
+def _together(frames: Sequence[pl.DataFrame], one: Format, where: str) -> pl.DataFrame:
     try:
-        found = one.read(path)
-        rows, notes = found if isinstance(found, tuple) else (found, ())
-        if not isinstance(rows, pl.DataFrame):
-            raise TypeError(f"`read` gave a {type(rows).__name__}; wanted a polars DataFrame, or Read")
-    except UserError:
-        raise
-    except Exception as error:  # a stranger's code
+        return pl.concat(frames, how="diagonal_relaxed")
+    except pl.exceptions.SchemaError as error:
         raise UserError(
-            f"the format `{one.name}` failed: {reason(error)}",
-            where=str(path),
-            do="mend the format, or leave the file out",
+            f"the format `{one.name}` gave one column in types that do not mix: {error}",
+            where=where,
+            do="fix the format",
         ) from error
-    return Read(rows if "source" in rows.columns else rows.with_columns(source=pl.lit(str(path))), notes)
 
 
 def _left_out(table: pl.DataFrame) -> dict[str, int]:
@@ -241,7 +260,7 @@ def _files(paths: Sequence[str | Path], formats: Sequence[Format]) -> list[Found
             if not inside:
                 raise UserError("the folder is empty", where=str(path), wanted="results files")
             for file in inside:
-                found.setdefault(file, (False, detect(file, formats)))
+                found.setdefault(file, (False, seen(file, formats)))
             continue
         matches = [path] if path.is_file() else [Path(m) for m in sorted(glob.glob(str(given), recursive=True))]
         if not matches:
@@ -251,7 +270,7 @@ def _files(paths: Sequence[str | Path], formats: Sequence[Format]) -> list[Found
                 found.update({f: (n, form) for f, n, form in _files([match], formats) if f not in found})
             else:
                 named = path.is_file()
-                found[match] = (named or found.get(match, (False, None))[0], detect(match, formats))
+                found[match] = (named or found.get(match, (False, None))[0], seen(match, formats))
     return [(path, named, form) for path, (named, form) in found.items()]
 
 

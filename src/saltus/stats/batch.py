@@ -46,7 +46,6 @@ class CurveKey:
     source: str | None = None
     floor_source: str = "nominal"
     """ "untrained points", "earliest points", "computed: …", "declared" or "nominal"."""
-    soft_floor_source: str = "unknown"
     seeds: tuple[str, ...] = ("",)
     """Labels along the seed axis."""
     why_no_soft: str | None = None

@@ -51,8 +51,7 @@ class Nodes:
     """Where it has a tenth of its rise."""
     end: Floats
     width_bins: np.ndarray
-    """First node of each width bin (for reduceat), and …"""
-    width_bin_of: np.ndarray
+    """First node of each width bin (for reduceat)."""
     bin_width: Floats
     """Typical width in each width bin."""
     by_form: np.ndarray
@@ -153,7 +152,6 @@ def nodes(level: int = FINE) -> Nodes:
         start=start[keep],
         end=end[keep],
         width_bins=width_first,
-        width_bin_of=width_bin,
         bin_width=np.array([np.median(width[width_bin == b]) for b in present]),
         by_mid=by_mid,
         mid_bins=first,

@@ -22,7 +22,7 @@ NULL_DRAWS = 1500
 
 @dataclass(frozen=True)
 class Trend:
-    """Per curve: p-values of rise and fall, their sizes in the channel's unit, and where the fall begins."""
+    """Per curve: p-values of rise and fall, and their sizes in the channel's unit."""
 
     rise_p: Floats
     fall_p: Floats
@@ -32,8 +32,6 @@ class Trend:
     """Highest minus lowest smoothed level: what 30 % is taken of."""
     falls_overall: Bools
     """The last level lies below the first by most of the fall."""
-    peak: np.ndarray
-    """(C,) index of the last point before the fall."""
     local: Floats
     """Noise variance in units of the working variance, from second differences."""
 
@@ -48,7 +46,6 @@ class Trend:
             fall=zero,
             spread=zero,
             falls_overall=zero > 0,
-            peak=zero.astype(int),
             local=zero + 1,
         )
 
@@ -63,7 +60,7 @@ def trend(series: Series) -> Trend:
     """Test rise and fall of every curve; seeds are averaged at equal ranks of their points."""
     dispersion = noise_scale(series)
     c = len(series.y)
-    up, down = (np.zeros((c, 3)) for _ in range(2))
+    up, down = (np.zeros((c, 2)) for _ in range(2))
     up[:, 0] = down[:, 0] = -np.inf
     rise_p, fall_p = np.ones(c), np.ones(c)
     points, seeds = series.count.max(axis=1), (series.count > 2).sum(axis=1)
@@ -84,7 +81,6 @@ def trend(series: Series) -> Trend:
         fall=down[:, 1],
         spread=level[1] - level[0],
         falls_overall=level[2] < -0.5 * np.maximum(down[:, 1], 0),
-        peak=down[:, 2].astype(int),
         local=dispersion,
     )
 
@@ -130,10 +126,9 @@ def null_table(points: int, seeds: int, known: bool) -> tuple[Floats, Floats]:
 
 
 def _largest(series: Series, dispersion: Floats) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
-    """(z, size, index before) of the largest rise and fall over all pairs of windows."""
+    """(z, size) of the largest rise and fall over all pairs of windows."""
     c = len(series.y)
-    up = [np.full(c, -np.inf), np.zeros(c), np.zeros(c, dtype=int)]
-    down = [np.full(c, -np.inf), np.zeros(c), np.zeros(c, dtype=int)]
+    up, down = ([np.full(c, -np.inf), np.zeros(c)] for _ in range(2))
     for h in windows(int(series.count.max(initial=0))):
         mean, var, ok = window_means(series, h)
         for gap in range(h, mean.shape[2]):
@@ -151,7 +146,6 @@ def _largest(series: Series, dispersion: Floats) -> tuple[tuple[Floats, ...], tu
                 better = score[rows, at] > best[0]
                 best[0] = np.where(better, score[rows, at], best[0])
                 best[1] = np.where(better, sign * size[rows, at], best[1])
-                best[2] = np.where(better, at + h - 1, best[2])
     return tuple(up), tuple(down)
 
 

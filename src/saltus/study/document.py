@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from saltus.conditions.base import Condition
     from saltus.tasks.base import Task
 
+LATER = frozenset({"invariant_margin"})
+"""Analysis numbers that studies locked by saltus 0.1 could not have named."""
 COORDS = ("params", "tokens", "step", "flops", "loss", "seed", "date", "model", "family", "variant")
 EXPECT = (*get_args(Verdict), "leap", "no-leap")
 
@@ -139,10 +141,12 @@ class Study:
     @cached_property
     def study_id(self) -> str:
         """Hash of what the document means: what equals a default may be left out, except the analysis
-        numbers, which are hashed in full; how much is asked at once is left out.
+        numbers, which are hashed in full; how much is asked at once is left out. Analysis numbers that came later
+        count where they differ from their default, so that studies locked before keep their id.
         """
         meaning = self.document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        meaning["analysis"] = self.data["analysis"]
+        changed = meaning.get("analysis", {})
+        meaning["analysis"] = {k: v for k, v in self.data["analysis"].items() if k not in LATER or k in changed}
         for how_much in ("batch_tokens", "memory_mb"):
             meaning.get("ask", {}).pop(how_much, None)
         return content_hash({k: v for k, v in meaning.items() if v != {}})

@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from saltus import plugins
 from saltus.records import Answer, Floor, Item, Request, Score
 
 
@@ -51,6 +52,17 @@ class Task(Protocol):
         ...
 
     def floor(self, items: Sequence[Item]) -> Floor: ...
+
+
+def origin(task: Task) -> dict[str, str]:
+    """Where its items come from, as far as `Task.provenance` says it: source, licence, sha256; under any usual name."""
+    stated = task.provenance
+    found = {
+        "source": stated.get("source") or stated.get("generator") or stated.get("dataset"),
+        "licence": stated.get("licence") or stated.get("license"),
+        "sha256": stated.get("sha256") or plugins.file_of(task),
+    }
+    return {name: str(value) for name, value in found.items() if value}
 
 
 @runtime_checkable

@@ -123,11 +123,27 @@ def _parsed(line: bytes, where: str) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise UserError(str(error), where=where, wanted="a number, or null where there is none") from error
+    if b"\\u" in line:
+        _whole_characters(row, where)
     if not isinstance(row, dict):
         raise UserError(
             f"the line holds {type(row).__name__}, no object", where=where, wanted='{"question": "…", "answer": "…"}'
         )
     return row
+
+
+def _whole_characters(row: Any, where: str) -> None:
+    """Half of a surrogate pair is no text: it can be neither hashed nor asked."""
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])[1:-1]
+        raise UserError(
+            f"half of a character: `{half}`",
+            where=where,
+            wanted="whole characters, as UTF-8 or as a pair of `\\u` escapes",
+            do="write the file again from its source, or remove the character",
+        ) from error
 
 
 def _same_kind(row: Mapping[str, Any], kind: Kind | None, where: str) -> Kind:

@@ -1,15 +1,15 @@
 """Inspect's logs: JSON and the zstd archive, items and twins, other versions and damaged files."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import polars as pl
 import pytest
-from backports.zstd import zipfile
 
 from saltus.errors import UserError
 from saltus.results.formats import detect
-from saltus.results.formats.inspect_log import read
+from saltus.results.formats.inspect_log import read, zipfile
 from saltus.results.read import read as read_all
 
 from helpers.places import DATA_FOLDER
@@ -93,6 +93,22 @@ def test_a_damaged_entry_is_found_by_its_checksum(tmp_path):
     path.write_bytes(bytes(data))
     with pytest.raises(UserError, match=r"samples/b_epoch_1\.json"):
         read(path)
+
+
+def test_no_more_is_unpacked_than_an_archive_says_there_is(tmp_path):
+    path = tmp_path / "bomb.eval"
+    with zipfile.ZipFile(path, "w", 93) as archive, archive.open("header.json", "w") as entry:
+        entry.write(b" " * 2**26)
+    data = bytearray(path.read_bytes())
+    size_at = data.rfind(b"PK\x01\x02") + 24
+    data[size_at : size_at + 4] = (100).to_bytes(4, "little")
+    path.write_bytes(bytes(data))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="broken archive"):
+        read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**22
 
 
 @pytest.mark.parametrize("version", [1, 3, "x"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,14 +17,14 @@ from saltus.results.formats.base import Document
 
 
 def look(path: Path) -> Document:
-    """What the file shows. Raises UserError where it cannot be opened or is JSON cut short."""
+    """What the file shows. Raises UserError where it cannot be opened."""
     try:
         with open(path, "rb") as raw:
             head = _head(raw)
         if head[:2] == b"\x1f\x8b":
             with gzip.open(path, "rb") as packed:
                 head = _head(packed)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot be opened: {error}", where=str(path)) from error
     if not head.strip():
         return Document(path, "empty")
@@ -49,7 +50,7 @@ def load_json(path: Path) -> Any:
     data = path.read_bytes()
     try:
         return json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zlib.error, RecursionError) as error:
         raise UserError(
             f"broken JSON: {error}", where=str(path), wanted="a whole file", do="copy it again, or leave it out"
         ) from error
@@ -82,9 +83,12 @@ def _json(path: Path, head: str) -> Document:
     first, _, rest = head.partition("\n")
     try:
         line = json.loads(first) if first.strip().startswith("{") else None
-    except ValueError:
+    except (ValueError, RecursionError):
         line = None
     if isinstance(line, dict) and rest.strip():
         return Document(path, "lines", line, frozenset(line), head)
-    value = line if isinstance(line, dict) else load_json(path)
+    try:
+        value = line if isinstance(line, dict) else load_json(path)
+    except UserError:  # other people's text may begin with a bracket too
+        return Document(path, "other", head=head)
     return Document(path, "json", value, frozenset(value) if isinstance(value, dict) else frozenset(), head)

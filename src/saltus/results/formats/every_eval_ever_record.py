@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from saltus._version import __version__
@@ -56,12 +56,16 @@ class Provenance:
     relationship: Literal["first_party", "third_party", "collaborative", "other"] = "third_party"
     developer: str = "unknown"
     """Who made the models, where their names do not say it."""
+    origins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Task → source, licence and sha256 of its items, as far as they are known."""
     library: tuple[str, str] = ("saltus", __version__)
     deployment: Literal["self_deployed", "externally_managed", "unknown"] = "unknown"
     availability: Literal["open_weights", "closed_weights", "unknown"] = "unknown"
 
 
-def result_of(row: Mapping[str, Any], metrics: Mapping[str, Metric]) -> dict[str, Any] | str:
+def result_of(
+    row: Mapping[str, Any], metrics: Mapping[str, Metric], origins: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any] | str:
     """One aggregate result; or, as text, why the schema cannot hold the row."""
     value = row["value"]
     if value is None or not math.isfinite(value):
@@ -80,7 +84,7 @@ def result_of(row: Mapping[str, Any], metrics: Mapping[str, Metric]) -> dict[str
         "source_data": {
             "dataset_name": row["task"],
             "source_type": "other",
-            "additional_details": {"note": "task of a saltus study or table"},
+            "additional_details": {"note": "task of a saltus study or table", **origins.get(row["task"], {})},
         },
         "metric_config": _metric_config(metric),
         "score_details": _known(

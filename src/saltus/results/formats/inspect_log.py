@@ -88,10 +88,14 @@ class _Entries:
                 yield self._json(name)
 
     def _json(self, name: str) -> Any:
+        """An entry. No more is unpacked than the archive says there is, whatever is packed; its checksum is checked."""
+        size = self.archive.getinfo(name).file_size
         try:
-            return json.loads(self.archive.read(name))
-        except (zipfile.BadZipFile, ZstdError, zlib.error, OSError, EOFError) as error:
-            raise _broken(self.path, f"{name}: {error}") from error
+            with self.archive.open(name) as entry:
+                data = entry.read(size)
+        except (zipfile.BadZipFile, ZstdError, zlib.error, OSError, EOFError, RuntimeError) as error:
+            raise _broken(self.path, f"{name}: {error}") from error  # RuntimeError: encrypted, or packed by other means
+        return json.loads(data)
 
 
 def _broken(path: Path, why: object) -> UserError:

@@ -18,7 +18,7 @@ def _bigbench(d: Document) -> bool:
 OTHERS = (
     Left(
         "OpenCompass summary",
-        lambda d: "dataset,version,metric,mode" in d.head.split("\n", 1)[0],
+        lambda d: d.kind in ("csv", "tsv") and "dataset,version,metric,mode" in d.head.split("\n", 1)[0],
         TABLE,
         "turn the columns of models into rows (model, task, metric, value)",
     ),
@@ -32,4 +32,6 @@ OTHERS = (
     Left("BIG-bench task", _bigbench, TABLE, "use it as a task: `saltus run SOURCE --task bigbench:FILE`"),
     Left("empty file", lambda d: d.kind == "empty", TABLE, "check that it was written whole"),
 )
+BROKEN = Left("no JSON", lambda d: d.kind == "other" and d.head.lstrip()[:1] in ("{", "["), TABLE, "copy it again")
+"""Begins like JSON and is none: another tool's text, or JSON cut short. Parsing it says what is wrong."""
 NOTHING = Left("no results", lambda d: True, TABLE, "give a file that holds results")

@@ -14,8 +14,8 @@ from rich.console import Console
 from saltus.calibrate import calibrate, simulate
 from saltus.calibrate.counts import by_kind, rate
 from saltus.calibrate.markdown import page
-from saltus.calibrate.measure import summarise
 from saltus.calibrate.simulate import NULLS
+from saltus.calibrate.summary import summarise
 from saltus.calibrate.tables import render
 from saltus.judging import error_rates
 from saltus.judging.error_rates import false_alarm_rate
@@ -47,7 +47,7 @@ def some_truths():
 def count(findings_of):
     truths = some_truths()
     findings = [findings_of(t) for t in truths]
-    return summarise(truths, findings, n=len(truths), seed=2, analysis=Analysis()), truths
+    return summarise(list(zip(truths, findings, strict=True)), n=len(truths), seed=2, analysis=Analysis()), truths
 
 
 def test_clopper_pearson_agrees_with_published_values():
