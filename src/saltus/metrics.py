@@ -9,6 +9,7 @@ report says that it was guessed. Known limits: a name says little about how a ha
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -97,6 +98,54 @@ def _error_rate(name: str, role: Role, about: str, *, binomial: bool) -> Metric:
     return Metric(name, role, 0.0, 1.0, False, "complement", binomial=binomial, about=about)
 
 
+_ERRORS = {
+    "wer": "word error rate",
+    "cer": "character error rate",
+    "ter": "translation edit rate",
+    "ece": "expected calibration error",
+    "error": "share of wrong answers",
+    "error_rate": "share of wrong answers",
+    "toxicity": "share or mean of toxic answers",
+    "toxic_fraction": "share of toxic answers",
+    "hallucination_rate": "share of answers that state what is not so",
+    "attack_success_rate": "share of attacks that succeed",
+    "harmful_rate": "share of harmful answers",
+    "repetition_rate": "share of answers that repeat themselves",
+}
+"""Rates of which fewer is better."""
+_ERROR_WORDS = re.compile(
+    r"(?:^|[^a-z])(?:errors?|err|wer|cer|ece|toxic(?:ity)?|hallucinat\w*|harmful\w*|mae|mse|rmse|fpr|fnr|mistakes?|"
+    r"failures?|failure_rate|attack_success\w*|violations?|leakage|perplexity|nll|loss)(?:[^a-z]|$)"
+)
+_RIGHT_WORDS = re.compile(
+    r"(?:^|[^a-z])(?:acc|accuracy|em|match|f1|precision|recall|auc|auroc|score|pass|solved|solve_rate|correct\w*|success|"
+    r"grade|bleu|rouge\w*|mcc|exact\w*|win_rate|reward|quality|hit_rate)(?:[^a-z]|@|$)"
+)
+_OLMES_BESIDE = (
+    "sum_logits_incorr",
+    "logits_per_token_incorr",
+    "logits_per_char_incorr",
+    "logits_per_byte_incorr",
+    "incorrect_prob",
+    "total_prob",
+    "uncond_correct_prob",
+    "uncond_total_prob",
+    "no_answer",
+    "predicted_index_raw",
+    "predicted_index_per_token",
+    "predicted_index_per_char",
+    "predicted_index_uncond",
+    "correct_choice",
+    "num_tokens_all",
+    "num_tokens",
+    "max_token_length",
+)
+
+
+def _rate_of_errors(name: str, about: str) -> Metric:
+    return _error_rate(name, "hard", about, binomial=False)
+
+
 KNOWN: dict[str, Metric] = {
     m.name: m
     for m in (
@@ -126,6 +175,12 @@ KNOWN: dict[str, Metric] = {
         _hard("acc_bytes", "most likely choice per byte of its text"),
         _hard("acc_mutual_info", "most likely choice after its unconditional probability is divided out"),
         _hard("acc_raw", "most likely choice, unnormalised"),
+        _hard("acc_per_char", "most likely choice per character of its text (OLMES)"),
+        _hard("acc_per_token", "most likely choice per token of its text (OLMES)"),
+        _hard("acc_per_byte", "most likely choice per byte of its text (OLMES)"),
+        _hard("acc_uncond", "most likely choice after its unconditional probability is divided out (OLMES)"),
+        _hard("primary_score", "the task's main metric, as a share (OLMES)", binomial=False),
+        _hard("primary_metric", "the task's main metric, as a share (OLMES, DataDecide)", binomial=False),
         _hard("em", "exact match"),
         _hard("quasi_exact_match", "exact match after case, articles and punctuation are removed (HELM)"),
         _hard("prefix_exact_match", "the answer begins with a target (HELM)"),
@@ -155,6 +210,17 @@ KNOWN: dict[str, Metric] = {
         _error_rate("error_rate(1-BLEU)", "soft", "1 − BLEU", binomial=False),
         _logprob("log_p_correct_normalised", "mean log of the right choice's probability among the choices, nats"),
         _share("p_correct_normalised", "probability of the right choice among the choices"),
+        _share("correct_prob", "probability of the right choice (OLMES)"),
+        _share("correct_prob_per_token", "the same, per token of the choice"),
+        _share("correct_prob_per_char", "the same, per character of the choice"),
+        _share("norm_correct_prob", "probability of the right choice among the choices (OLMES)"),
+        _share("norm_correct_prob_per_token", "the same, per token of the choice"),
+        _share("norm_correct_prob_per_char", "the same, per character of the choice"),
+        _logprob("sum_logits_corr", "log-probability of the right choice, nats (OLMES)"),
+        _logprob("logits_per_token_corr", "the same, per token"),
+        _logprob("logits_per_char_corr", "the same, per character"),
+        _logprob("logits_per_byte_corr", "the same, per byte"),
+        _loss("bits_per_byte_corr", "bits per byte of the right choice (OLMES)"),
         _share("mc2", "probability of the true answers among all answers (TruthfulQA)"),
         _logprob("neg_token_edit_distance", "−(token edits from answer to target)"),
         _perplexity("ppl", "perplexity of the targets; per token or per target, as the task says"),
@@ -200,6 +266,8 @@ KNOWN: dict[str, Metric] = {
             about="log-probability of the right choice over the best wrong one, nats",
         ),
         _beside("parity", 1.0, "gender parity of answers; not a score of right answers"),
+        *(_rate_of_errors(name, about) for name, about in _ERRORS.items()),
+        *(_beside(name, math.inf, "beside the score of right answers (OLMES)") for name in _OLMES_BESIDE),
         # how an answer was given; never a capability, read by the guards
         _beside("off_menu", 1.0, "share of answers that are none of the choices"),
         _beside("truncated", 1.0, "share of prompts cut to fit the context"),
@@ -256,7 +324,7 @@ def lookup(name: str, *, low: float = 0.0, high: float = 1.0, higher_is_better: 
     if "perplexity" in name.lower() or name.lower().endswith("ppl"):
         return replace(_perplexity(name), guessed=True)
     bounded = low >= 0.0 and high <= 1.0
-    better = higher_is_better is not False
+    better = higher_is_better if higher_is_better is not None else not _ERROR_WORDS.search(name.lower())
     return Metric(
         name,
         "hard" if bounded else "soft",
@@ -293,3 +361,9 @@ def twin(hard: Metric, soft: Iterable[Metric]) -> Metric | None:
     own = SCORED_TOGETHER.get(base_name(hard.name))
     same_scorer = next((m for m in fitting if m.name == own), None)
     return same_scorer or min(fitting, key=rank, default=None)
+
+
+def direction_known(name: str) -> bool:
+    """Whether a name says by itself which way is better: a known metric, or a word such as error in it."""
+    plain = name.lower()
+    return not lookup(name).guessed or bool(_ERROR_WORDS.search(plain) or _RIGHT_WORDS.search(plain))

@@ -59,7 +59,7 @@ def analyze_results(sources: Sequence[str | Path], choices: Choices | None = Non
     choices, analysis = choices or Choices(), Analysis()
     checks = [*installed(), *(plugins.load("checks", name) for name in choices.checks or ())]
     formats = [plugins.load("formats", name) for name in choices.formats or ()]
-    reading = read(sources, rename=choices.rename, formats=formats)
+    reading = read(sources, rename=choices.rename, formats=formats, tables=choices.tables, places=choices.places)
     assembled = assemble(reading.table, **choices.arguments())
     if not len(assembled.batch):
         paths = [i.path for i in reading.inputs]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from saltus.errors import UserError, nearest
+from saltus.results.coordinates import Places, compiled
+from saltus.results.layout import Tables
 from saltus.results.table import AXES
 
 FACTORS = ("skill", "format", "elicitation")
@@ -28,6 +31,26 @@ class Choices:
     """Checks beside the installed ones, as `plugins.load` names them."""
     formats: tuple[str, ...] | None = None
     """Formats beside the installed ones, likewise."""
+    wide: str | None = None
+    """The metric of every numeric column that is no known one; "" is `leaderboard_score`."""
+    metric: str | None = None
+    """The metric of tables that name none."""
+    percent: tuple[str, ...] | None = None
+    """Columns, tasks or metrics in per cent; () is all shares."""
+    coords: str | None = None
+    """A CSV that says where models stand."""
+    pattern: str | None = None
+    """A pattern of paths or model arguments with coordinates in braces."""
+
+    @property
+    def tables(self) -> Tables:
+        return Tables(
+            wide=self.wide, metric=self.metric, percent=None if self.percent is None else frozenset(self.percent)
+        )
+
+    @property
+    def places(self) -> Places:
+        return Places(coords=Path(self.coords) if self.coords else None, pattern=self.pattern)
 
     def arguments(self) -> dict[str, Any]:
         """As `curves.assemble` takes them."""
@@ -50,12 +73,19 @@ def parse_choices(
     rename: Sequence[str] | None = None,
     checks: Sequence[str] | None = None,
     formats: Sequence[str] | None = None,
+    wide: str | None = None,
+    metric: str | None = None,
+    percent: str | None = None,
+    coords: str | None = None,
+    pattern: str | None = None,
 ) -> Choices:
     """From the command line's words. Raises UserError with the nearest valid one."""
     for word in axis or ():
         _known(word, AXES, "--axis")
     for word in slices or ():
         _known(word, SLICES, "--slice")
+    if pattern:
+        compiled(pattern)
     return Choices(
         axis=tuple(axis or ()),
         series=tuple(s.strip() for s in series.split(",")) if series else (),
@@ -65,6 +95,11 @@ def parse_choices(
         rename=_pairs(rename, "--rename", "score=value"),
         checks=tuple(checks) if checks else None,
         formats=tuple(formats) if formats else None,
+        wide=wide,
+        metric=metric,
+        percent=None if percent is None else tuple(p.strip() for p in percent.split(",") if p.strip()),
+        coords=coords,
+        pattern=pattern,
     )
 
 

@@ -108,6 +108,11 @@ def analyze(
     factor: opt.Factor = None,
     slices: opt.Slice = None,
     rename: opt.Rename = None,
+    wide: opt.Wide = None,
+    metric: opt.Metric = None,
+    percent: opt.Percent = None,
+    coords: opt.Coords = None,
+    pattern: opt.Pattern = None,
     check: opt.Checks = None,
     form: opt.Formats = None,
     allow: opt.Allow = None,
@@ -120,7 +125,19 @@ def analyze(
     from saltus.analysis.choices import parse_choices
 
     choices = parse_choices(
-        axis=axis, series=series, twin=twin, factor=factor, slices=slices, rename=rename, checks=check, formats=form
+        axis=axis,
+        series=series,
+        twin=twin,
+        factor=factor,
+        slices=slices,
+        rename=rename,
+        checks=check,
+        formats=form,
+        wide=wide,
+        metric=metric,
+        percent=percent,
+        coords=coords,
+        pattern=pattern,
     )
     if len(sources) == 1 and Path(sources[0]).suffix in (".yaml", ".yml"):
         analysed = analyze_study(Path(sources[0]), choices)
@@ -272,7 +289,7 @@ listing.register(app)
 def main() -> None:
     """Entry point: turns a user's mistake into a message and an exit code."""
     try:
-        code = app(standalone_mode=False)
+        code = app(args=opt.with_values(sys.argv[1:]), standalone_mode=False)
         if code == 130:  # typer makes an exit code of Ctrl-C
             raise KeyboardInterrupt
         sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,22 @@ Checks = Annotated[
 Formats = Annotated[
     list[str] | None, typer.Option("--format", help="A format of yours, e.g. file:mine.py; may repeat.")
 ]
+Wide = Annotated[
+    str | None, typer.Option("--wide", metavar="[METRIC]", help="Every numeric column that is no known one is a task.")
+]
+Metric = Annotated[str | None, typer.Option("--metric", help="The metric of a table that names none, e.g. acc.")]
+Percent = Annotated[
+    str | None,
+    typer.Option(
+        "--percent", metavar="[COL,…]", help="These columns, tasks or metrics (or all shares) are in per cent."
+    ),
+]
+Coords = Annotated[
+    str | None, typer.Option("--coords", help="CSV that says where models stand: source, and step, tokens, seed, ….")
+]
+Pattern = Annotated[
+    str | None, typer.Option("--pattern", help="Coordinates in paths or model arguments, e.g. 'run-{seed}/step{step}'.")
+]
 Tasks = Annotated[list[str] | None, typer.Option("--task", "-t", help="A task, e.g. jsonl:items.jsonl; may repeat.")]
 OneTask = Annotated[str | None, typer.Option("--task", "-t", help="Show a prompt of this task.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="As in a study, e.g. dtype=bfloat16.")]
@@ -46,3 +63,14 @@ Shard = Annotated[str | None, typer.Option("--shard", help="i/n: this worker's p
 On = Annotated[str | None, typer.Option("--on", help="ray, or ray:HOST:PORT: ask on the workers of a Ray cluster.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="With --on: how many; default one per card or machine.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="With --on: processors per worker.")]
+
+
+def with_values(arguments: Sequence[str]) -> list[str]:
+    """The command line with an empty value where an option that may stand alone stands alone."""
+    out = []
+    for i, word in enumerate(arguments):
+        out.append(word)
+        behind = arguments[i + 1] if i + 1 < len(arguments) else "--"
+        if word in ("--wide", "--percent") and (behind.startswith("--") or Path(behind).exists()):
+            out.append("")
+    return out

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from saltus.errors import UserError, nearest
+from saltus.results.names import without
 from saltus.results.table import COLUMNS
-from saltus.results.units import without
 
 DEFAULT_KEYS = ("series", "variant", "n_shot")
 FACTORS = ("skill", "format", "elicitation")

@@ -6,15 +6,18 @@ column ambiguous (0–1 and 0–100 mixed) is refused with file, column and row.
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
+
 import polars as pl
 
 from saltus.errors import UserError
-from saltus.metrics import Metric, base_name
+from saltus.metrics import Metric, base_name, lookup
 from saltus.results.chance import CHOICE_METRICS, nominal_floor
 from saltus.results.left_out import Place, left_out, refuse_floors
 from saltus.results.metric_of import metric_of
+from saltus.results.names import family_in, shots_in
 from saltus.results.table import AXES, IDENTITY
-from saltus.results.units import family_in, shots_in
 
 SLACK = 1e-3
 """Values read off figures leave the range by less than this; they are put on its edge."""
@@ -23,14 +26,27 @@ UNNAMED = "unnamed"
 """The series of results that name neither model nor series."""
 
 
-def clean(table: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, list[str]]:
+Percent = Callable[..., bool]
+"""Whether the user says that what goes by these names (task, metric) is in per cent."""
+
+
+def _guess(*_: str | None) -> bool:
+    return False
+
+
+def clean(table: pl.DataFrame, place: Place, percent: Percent = _guess) -> tuple[pl.DataFrame, list[str]]:
     """The table with unusable values set aside, shares in [0, 1], names filled in; and notes on what was changed.
+
+    percent: what the user says is in per cent; the rest is decided by its values.
 
     Raises UserError for mixed scales and for floors that contradict each other.
     """
     where = place.where
     table = before = _names(table)
     table, notes = _unusable_as_unknown(table, place)
+    table, divided = _stated_percent(table, percent, where)
+    table, stated = _stated_range(table, place)
+    notes += divided + stated
     table = _set_aside(table, pl.col("value").is_null(), "no value")
     table = _set_aside(table, pl.col("value").is_nan(), "value is NaN")
     table = _set_aside(table, pl.col("value").is_infinite(), "value is infinite")
@@ -44,6 +60,40 @@ def clean(table: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, list[str]]:
     names = table["metric"].unique().drop_nulls().to_list()
     refuse_floors(table, {name: metric_of(table, name) for name in names}, place)
     return table, left_out(before, table, place) + notes
+
+
+def _stated_percent(table: pl.DataFrame, percent: Percent, where: str) -> tuple[pl.DataFrame, list[str]]:
+    """What the user says is in per cent, divided by 100."""
+    names = table.select("task", "metric").unique()
+    bounded = {m: lookup(m, high=100.0) for m in names["metric"].drop_nulls().unique().to_list()}
+    mine = [
+        (task, metric)
+        for task, metric in names.iter_rows()
+        if metric is not None and (bounded[metric].high == 1.0 or bounded[metric].guessed) and percent(task, metric)
+    ]
+    if not mine:
+        return table, []
+    hit = pl.struct("task", "metric").is_in([{"task": t, "metric": m} for t, m in mine])
+    columns = ("value", "stderr", "floor", "nominal_floor")
+    table = table.with_columns(pl.when(hit).then(pl.col(c) / 100).otherwise(c).alias(c) for c in columns)
+    shown = ", ".join(sorted({m for _, m in mine})[:4])
+    return table, [f"{where}: {table.filter(hit).height} values of {shown} were divided by 100, as --percent says"]
+
+
+def _stated_range(table: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, list[str]]:
+    """Records that state the range of their scores: brought to 0–1 where it is 0–100; a score outside it is none."""
+    if not {"low", "high"} <= set(table.columns) or table["high"].null_count() == table.height:
+        return table, []
+    value, low, high = pl.col("value"), pl.col("low"), pl.col("high")
+    outside = ((value < low - SLACK) | (value > high + SLACK)).fill_null(False)
+    notes = []
+    if count := table.filter(outside).height:
+        notes.append(f"{place.where}: {count} scores lie outside the range their record states and were left out")
+    table = _set_aside(table, outside, "value outside the range that its record states (a sign for: not run)")
+    hundred = ((low == 0) & (high == 100)).fill_null(False)
+    scaled = [pl.when(hundred).then(pl.col(c) / 100).otherwise(c).alias(c) for c in ("value", "stderr", "floor")]
+    table = table.with_columns(*scaled, high=pl.when(hundred).then(1.0).otherwise("high"))
+    return table, notes
 
 
 def _unusable_as_unknown(table: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, list[str]]:
@@ -193,6 +243,5 @@ def _is_percent(rows: pl.DataFrame, metric: Metric, place: Place) -> bool:
         f" task `{task}` has {value:g}",
         where=place.of("value", row),
         wanted=f"one scale for all of `{metric.name}`: 0 to 1, or 0 to 100",
-        do="bring the rows to one scale, or give the per-cent rows in a file of their own; where less than 1 % is "
-        "meant, say in `n_items` how many items it is a share of",
+        do=f"--percent {shlex.quote(metric.name)} where all of it is in per cent; else bring the rows to one scale",
     )

@@ -11,6 +11,9 @@ def metric_of(table: pl.DataFrame, name: str) -> Metric:
     """The metric, guessed from the table's values where its name is unknown."""
     rows = table.filter(pl.col("metric") == name)
     low, high = rows["value"].min(), rows["value"].max()
+    if {"low", "high"} <= set(rows.columns):  # the range that records state
+        low = rows["low"].min() if rows["low"].null_count() < rows.height else low
+        high = rows["high"].max() if rows["high"].null_count() < rows.height else high
     better = rows["higher_is_better"].drop_nulls()
     return lookup(
         name,

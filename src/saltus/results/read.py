@@ -7,6 +7,7 @@ folder, files that hold no results are listed, not refused.
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,13 +18,14 @@ import polars as pl
 from saltus.errors import UserError
 from saltus.hashing import file_hash
 from saltus.results.cleaning import clean, collapse
+from saltus.results.coordinates import Places, with_places
 from saltus.results.formats import detect, of_others, seen
 from saltus.results.formats.base import Format, Left, Read
-from saltus.results.formats.detect import load_json
+from saltus.results.formats.detect import load_json, look
 from saltus.results.formats.guarded import Guarded
-from saltus.results.formats.kit import ROWS
 from saltus.results.formats.others import BROKEN
-from saltus.results.formats.tidy import read_frame, to_long
+from saltus.results.formats.tidy import read_frame
+from saltus.results.layout import Tables, to_long
 from saltus.results.left_out import Place, unread_columns
 from saltus.results.table import column_mapping, normalise, require_axis
 
@@ -31,6 +33,30 @@ Found = tuple[Path, bool, Format | Left | str]
 """A file, whether the user named it, and what it is: a format, a kind that is left, or a table's kind."""
 _MINIMUM = {"task", "metric", "value"}
 """A table in a folder that has none of these is no results table."""
+_SKIPPED = frozenset(
+    [
+        ".git",
+        ".hg",
+        ".svn",
+        "__pycache__",
+        "__MACOSX",
+        ".ipynb_checkpoints",
+        ".venv",
+        "venv",
+        "node_modules",
+        ".cache",
+        ".pytest_cache",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".huggingface",
+        ".tox",
+        ".idea",
+        ".vscode",
+        ".DS_Store",
+        "wandb-metadata.json",
+    ]
+)
+"""Folders and files that hold no results; any other hidden one may: lm-eval names folders `.__out__checkpoint-10`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +82,8 @@ class Reading:
     table: pl.DataFrame
     inputs: tuple[Input, ...]
     notes: tuple[str, ...] = ()
+    coordinates: tuple[Mapping[str, Any], ...] = ()
+    """Where every place came from: {source, field, value, from, text}; from is coords, pattern, file or name."""
 
     def account(self) -> dict[str, Any]:
         """Plain data for `inputs.json`."""
@@ -75,11 +103,17 @@ class Reading:
                 for i in self.inputs
             ],
             "notes": list(self.notes),
+            "coordinates": [dict(c) for c in self.coordinates],
         }
 
 
 def read(
-    paths: Sequence[str | Path], *, rename: Mapping[str, str] | None = None, formats: Sequence[Format] = ()
+    paths: Sequence[str | Path],
+    *,
+    rename: Mapping[str, str] | None = None,
+    formats: Sequence[Format] = (),
+    tables: Tables | None = None,
+    places: Places | None = None,
 ) -> Reading:
     """All results under paths (files, folders, globs) as one table.
 
@@ -87,20 +121,23 @@ def read(
         paths: files, folders or globs.
         rename: column found → column wanted.
         formats: formats of the user's own, asked before the installed ones.
+        tables: what the user says of tables: columns that are tasks, the metric, per cent.
+        places: where models stand, as far as the files do not say it.
 
     Raises UserError where a path is missing, a file is no results file, or a cell cannot be read.
     """
     others, faults = of_others(formats)
-    files = _files(paths, others)
+    tables = tables or Tables()
+    files, skipped = _files(paths, others)
     inputs: list[Input] = []
-    tables: list[pl.DataFrame] = []
+    frames: list[pl.DataFrame] = []
     known = {path.resolve(): found for path, _, found in files}
     done: set[Path] = set()
     for one, heads in _by_format(files, others):
         mine = [path for path in heads if path.resolve() not in done]  # not another format's companion
         if mine:
-            table, account = _published(mine, one, known)
-            tables.append(table)
+            table, account = _published(mine, one, known, tables)
+            frames.append(table)
             inputs += account
             done |= {Path(i.path).resolve() for i in account}
     faults += [note for other in others for note in other.note()]
@@ -108,29 +145,31 @@ def read(
         if path.resolve() in done:
             continue
         try:
-            plain, one_input = _unclaimed(path, named, found, rename or {})
+            plain, one_input = _unclaimed(path, named, found, rename or {}, tables)
         except UserError as error:  # it may well be a file of the format that failed on it
             raise next((fault for other in others if (fault := other.fault_on(path))), error) from error
-        tables += plain
+        frames += plain
         inputs.append(one_input)
-    if not tables:
+    if not frames:
+        left = [n for i in inputs for n in i.notes][:2]
         raise UserError(
-            "; ".join([f"no results among {len(files)} files" if files else "no files", *faults]),
+            "; ".join([f"no results among {len(files)} files" if files else "no files", *faults, *skipped, *left]),
             where=", ".join(map(str, paths)),
             wanted="a table (CSV, Parquet, JSON lines) with task, metric and value, or results of lm-eval, Inspect, "
             "HELM, lighteval, Every Eval Ever",
             do="give the folder or files that hold results",
         )
-    whole, repeated = collapse(pl.concat(tables, how="diagonal_relaxed"))
-    notes = [n for i in inputs for n in i.notes]
+    placed = with_places(pl.concat(frames, how="diagonal_relaxed"), places or Places())
+    whole, repeated = collapse(placed.table)
+    notes = [*skipped, *(n for i in inputs for n in i.notes), *placed.notes]
     require_axis(whole, ", ".join(map(str, paths)), notes)
     if repeated:
         notes.append(f"{repeated} rows repeat another row exactly and count once")
-    return Reading(table=whole, inputs=tuple(inputs), notes=(*notes, *faults))
+    return Reading(table=whole, inputs=tuple(inputs), notes=(*notes, *faults), coordinates=tuple(placed.readings))
 
 
 def _unclaimed(
-    path: Path, named: bool, found: Format | Left | str, rename: Mapping[str, str]
+    path: Path, named: bool, found: Format | Left | str, rename: Mapping[str, str], tables: Tables
 ) -> tuple[list[pl.DataFrame], Input]:
     """A file that no format recognised: its table if it is one. Raises UserError where the user named what is none."""
     if found is BROKEN:
@@ -139,23 +178,31 @@ def _unclaimed(
         if named:
             raise found.refusal(path)
         return [], _unread(path, found.name, found.why)
-    kind = str(found)
-    frame = to_long(read_frame(path, kind), str(path), rename)
-    if not named and not _MINIMUM & set(column_mapping(frame.columns, rename, str(path)).values()):
+    kind, where = str(found), str(path)
+    try:
+        frame, skipped = read_frame(path, kind)
+    except UserError:
+        if named or _MINIMUM & set(column_mapping(sorted(look(path).names), rename, where).values()):
+            raise
+        return [], _unread(path, kind, "not read: no results table")
+    long, understood = to_long(frame, where, rename, tables)
+    if not named and not _MINIMUM & set(column_mapping(long.columns, rename, where).values()):
         return [], _unread(path, kind, "not read: no column for task, metric or value")
-    table, one_input = _tidy(frame, path, kind, rename)
-    return [table], one_input
+    table, one_input = _tidy(long, path, kind, rename, tables)
+    return [table], replace(one_input, notes=(*skipped, *understood, *one_input.notes))
 
 
 def _unread(path: Path, form: str, why: str) -> Input:
     return Input(path=str(path), sha256=file_hash(path), format=form, rows=0, notes=(f"{path.name}: {why}",))
 
 
-def _tidy(frame: pl.DataFrame, path: Path, form: str, rename: Mapping[str, str]) -> tuple[pl.DataFrame, Input]:
+def _tidy(
+    frame: pl.DataFrame, path: Path, form: str, rename: Mapping[str, str], tables: Tables
+) -> tuple[pl.DataFrame, Input]:
     where = str(path)
-    table, mapping = normalise(frame, where, rename)
+    table, mapping = normalise(frame, where, rename, placed=False)
     place = Place(where, called={canonical: found for found, canonical in mapping.items()})
-    table, said = clean(table.with_columns(source=pl.col("source").fill_null(where)), place)
+    table, said = clean(table.with_columns(source=pl.col("source").fill_null(where)), place, tables.is_percent)
     said += unread_columns(frame.columns, mapping, place)
     return table, Input(
         path=where,
@@ -190,14 +237,13 @@ def _by_format(files: Sequence[Found], others: Sequence[Guarded]) -> list[tuple[
 
 
 def _published(
-    files: Sequence[Path], one: Format, known: Mapping[Path, Format | Left | str]
+    files: Sequence[Path], one: Format, known: Mapping[Path, Format | Left | str], tables: Tables
 ) -> tuple[pl.DataFrame, list[Input]]:
     """All results of one tool at once: they share their columns, and a sweep has a thousand files."""
     found = {path: _read(one, path) for path in files}
     where = str(files[0]) if len(files) == 1 else f"{len(files)} {one.name} files, first {files[0]}"
     frames = [rows for rows, _ in found.values()]
-    placed = all(frame.schema == ROWS for frame in frames)
-    table, mapping = normalise(_together(frames, one, where), where, placed=not placed)
+    table, mapping = normalise(_together(frames, one, where), where, placed=False)
     if not table.height:
         raise UserError(
             "the file has no numbers" if len(files) == 1 else "the files have no numbers",
@@ -205,7 +251,7 @@ def _published(
             wanted="scores of items or tasks",
             do="; ".join(n for _, notes in found.values() for n in notes) or "leave it out",
         )
-    table, said = clean(table, Place(where, rows=False))
+    table, said = clean(table, Place(where, rows=False), tables.is_percent)
     by_source = {rows["source"][0]: rows for rows in table.partition_by("source", maintain_order=True)}
     inputs = []
     for path, (_, notes) in found.items():
@@ -250,29 +296,41 @@ def _left_out(table: pl.DataFrame) -> dict[str, int]:
     return dict(left.iter_rows())
 
 
-def _files(paths: Sequence[str | Path], formats: Sequence[Format]) -> list[Found]:
-    """Each file once, in the order given, folders in the order of names."""
+def _files(paths: Sequence[str | Path], formats: Sequence[Format]) -> tuple[list[Found], list[str]]:
+    """Each file once, in the order given, folders in the order of names; and a sentence on what was not looked at."""
     found: dict[Path, tuple[bool, Format | Left | str]] = {}
+    skipped: list[str] = []
     for given in paths:
         path = Path(given)
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
-            if not inside:
-                raise UserError("the folder is empty", where=str(path), wanted="results files")
-            for file in inside:
-                found.setdefault(file, (False, seen(file, formats)))
-            continue
-        matches = [path] if path.is_file() else [Path(m) for m in sorted(glob.glob(str(given), recursive=True))]
+        matches = [path] if path.exists() else [Path(m) for m in sorted(glob.glob(str(given), recursive=True))]
         if not matches:
             raise UserError("no such file or folder", where=str(given), do="check the path")
         for match in matches:
-            if match.is_dir():
-                found.update({f: (n, form) for f, n, form in _files([match], formats) if f not in found})
-            else:
+            if not match.is_dir():
                 named = path.is_file()
                 found[match] = (named or found.get(match, (False, None))[0], seen(match, formats))
-    return [(path, named, form) for path, (named, form) in found.items()]
+                continue
+            inside, beside = _inside(match)
+            skipped += beside
+            if not inside:
+                raise UserError("; ".join(["the folder is empty", *beside]), where=str(match), wanted="results files")
+            for file in inside:
+                if file not in found:
+                    found[file] = (False, seen(file, formats))
+    return [(path, named, form) for path, (named, form) in found.items()], skipped
 
 
-def _hidden(path: Path, base: Path) -> bool:
-    return any(part.startswith((".", "__")) for part in path.relative_to(base).parts)
+def _inside(folder: Path) -> tuple[list[Path], list[str]]:
+    """The files below a folder, and a sentence naming what was skipped."""
+    files, skipped = [], set()
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        at = next((i for i, p in enumerate(parts) if p in _SKIPPED or re.match(r"\._[^_]", p)), None)
+        if at is not None:
+            skipped.add("/".join(parts[: at + 1]))
+        elif path.is_file():
+            files.append(path)
+    if not skipped:
+        return files, []
+    names = sorted(skipped)
+    return files, [f"{folder}: not looked into: {', '.join(names[:5])}{', …' * (len(names) > 5)}"]

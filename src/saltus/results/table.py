@@ -7,6 +7,8 @@ null and `why_missing` says why. Columns that are not in the schema are kept, gu
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from saltus.errors import UserError, nearest
+from saltus.results.names import in_revision
 from saltus.results.units import parse_quantity
 
 SCHEMA_VERSION = "1.0"
@@ -130,6 +133,43 @@ SHARES = ("truncated", "off_menu", "cut_answers", "tied_choices", "zero_likeliho
 WORDS = ("white_space",)
 """What most items say that were looked at; "" is nothing wrong."""
 
+WEAK = {
+    "trainer/global_step": "step",
+    "_step": "step",
+    "checkpoint": "step",
+    "ckpt": "step",
+    "iter": "step",
+    "training_step": "step",
+    "steps": "step",
+    "tasks": "task",
+    "subtask": "task",
+    "eval_name": "model",
+    "run_name": "model",
+    "name": "model",
+    "run": "model",
+    "checkpoint_name": "model",
+    "data": "series",
+    "recipe": "series",
+    "experiment": "series",
+    "fewshot": "n_shot",
+    "few_shot": "n_shot",
+    "number_few_shot": "n_shot",
+    "num_shots": "n_shot",
+    "pretrain_tokens": "tokens",
+    "num_tokens": "tokens",
+    "train/num_tokens": "tokens",
+    "consumed_tokens": "tokens",
+    "total_tokens": "tokens",
+    "train/loss": "loss",
+    "total_params": "params",
+    "model_size": "params",
+    "n_parameters": "params",
+}
+"""Names that mean a column only where no other column does, in this order."""
+UNITS = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "millions": 1e6, "b": 1e9, "bn": 1e9, "billion": 1e9}
+UNITS |= {"billions": 1e9, "t": 1e12, "trillion": 1e12, "trillions": 1e12}
+_UNIT = re.compile(r"[(\[]\s*([a-z]+)\s*[)\]]\s*$", re.IGNORECASE)
+
 _ABSENT = ("", "n/a", "na", "nan", "none", "null", "-")
 
 
@@ -148,10 +188,9 @@ def column_mapping(columns: list[str], rename: Mapping[str, str], where: str) ->
             raise UserError(f"no column `{found}`", where=where, wanted=nearest(found, columns), do="mend the renaming")
         if canonical not in COLUMNS:
             raise UserError(f"`{found}` cannot become `{canonical}`", where=where, wanted=nearest(canonical, COLUMNS))
-    known = {alias: c.name for c in COLUMNS.values() for alias in (c.name, *c.also)}
     mapping: dict[str, str] = {}
     for found in columns:
-        canonical = rename.get(found) or known.get(found.strip().lower(), "")
+        canonical = rename.get(found) or _meant(found)
         if not canonical or (found not in rename and canonical in rename.values()):
             continue
         twice = next((f for f, c in mapping.items() if c == canonical), None)
@@ -159,13 +198,36 @@ def column_mapping(columns: list[str], rename: Mapping[str, str], where: str) ->
             raise UserError(
                 f"columns `{twice}` and `{found}` both mean `{canonical}`",
                 where=where,
-                do=f"drop one of them, or rename the right one to `{canonical}`",
+                do=f"drop one of them, or choose one: --rename {shlex.quote(f'{found}={canonical}')}",
             )
         if twice is not None and found != canonical:
             continue  # the column with the canonical name itself wins
         mapping.pop(twice or "", None)
         mapping[found] = canonical
+    by_name = {_plain(c): c for c in reversed(columns)}
+    for alias, canonical in WEAK.items():
+        weak = by_name.get(alias)
+        if weak and weak not in mapping and canonical not in mapping.values() and canonical not in rename.values():
+            mapping[weak] = canonical
     return mapping
+
+
+def _meant(found: str) -> str:
+    """The column a header means: `Params`, `#Params (B)` and `N-shot` are params and n_shot; "" for no known one."""
+    known = {alias: c.name for c in COLUMNS.values() for alias in (c.name, *c.also)}
+    return known.get(found.strip().lower()) or known.get(_plain(found), "")
+
+
+def _plain(header: str) -> str:
+    """The header in small letters, without unit and ornament; words joined by underscores."""
+    bare = _UNIT.sub("", header).strip().lower()
+    return re.sub(r"[\s-]+", "_", re.sub(r"[^\w\s/.-]", "", bare).strip())
+
+
+def unit_of(header: str) -> float | None:
+    """What numbers under the header are multiplied with: `#Params (B)` → 1e9; None without a unit of quantity."""
+    match = _UNIT.search(header)
+    return UNITS.get(match[1].lower()) if match and _meant(header) in ("params", "tokens", "step", "flops") else None
 
 
 def normalise(
@@ -228,7 +290,7 @@ def _cast(frame: pl.DataFrame, column: Column, where: str) -> pl.Series:
     if series.dtype == pl.String:
         blank = series.str.strip_chars().str.to_lowercase().is_in(_ABSENT)
         out = (
-            _read_text(series, column.dtype)
+            _read_text(series, column)
             .to_frame()
             .select(pl.when(~pl.lit(blank)).then(pl.col(column.name)).alias(column.name))[column.name]
         )
@@ -260,8 +322,8 @@ def _years(series: pl.Series) -> pl.Series:
     return pl.select(text.alias(series.name)).to_series()
 
 
-def _read_text(series: pl.Series, dtype: Any) -> pl.Series:
-    text = series.str.strip_chars()
+def _read_text(series: pl.Series, column: Column) -> pl.Series:
+    text, dtype = series.str.strip_chars(), column.dtype
     if dtype == pl.Boolean:
         low = text.str.to_lowercase()
         true, false = low.is_in(["true", "1", "yes"]), low.is_in(["false", "0", "no"])
@@ -272,6 +334,8 @@ def _read_text(series: pl.Series, dtype: Any) -> pl.Series:
     if number.null_count() > text.null_count():
         words = text.filter(number.is_null() & text.is_not_null()).unique().to_list()
         read = {w: parse_quantity(w) for w in words}
+        if column.name in ("step", "tokens"):  # `step1000`, `300B tokens`
+            read = {w: getattr(in_revision(w), column.name) if v is None else v for w, v in read.items()}
         number = number.fill_null(text.replace_strict(read, default=None, return_dtype=pl.Float64))
     return number.cast(dtype, strict=False) if dtype != pl.Float64 else number
 

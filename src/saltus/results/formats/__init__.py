@@ -9,7 +9,7 @@ from typing import Any
 
 from saltus import plugins
 from saltus.errors import UserError, reason
-from saltus.results.formats import every_eval_ever, helm, inspect_log, lighteval, lm_eval
+from saltus.results.formats import bigbench, every_eval_ever, helm, inspect_log, lighteval, lm_eval, olmes
 from saltus.results.formats.base import Document, Format, Left
 from saltus.results.formats.detect import load_json, look
 from saltus.results.formats.guarded import Guarded
@@ -20,12 +20,20 @@ FORMATS: tuple[Format, ...] = (
     inspect_log.FORMAT,
     every_eval_ever.FORMAT,
     helm.FORMAT,
+    olmes.FORMAT,
+    bigbench.FORMAT,
     lm_eval.FORMAT,
 )
 """Ours, in the order they are asked."""
-COMPANIONS: tuple[Left, ...] = (lm_eval.SAMPLES, every_eval_ever.SAMPLES, helm.STATISTICS, lighteval.DETAILS)
+COMPANIONS: tuple[Left, ...] = (
+    lm_eval.SAMPLES,
+    every_eval_ever.SAMPLES,
+    helm.STATISTICS,
+    lighteval.DETAILS,
+    olmes.PREDICTIONS,
+)
 """Files that belong to a file of ours."""
-TABLES = {"csv": "csv", "tsv": "tsv", "parquet": "parquet", "lines": "jsonl", "json": "json"}
+TABLES = {"csv": "csv", "tsv": "tsv", "table": "table", "parquet": "parquet", "lines": "jsonl", "json": "json"}
 """Kind of file → the name under which a tidy table of that kind is read (tidy.py)."""
 
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from saltus.errors import UserError
 
-Kind = Literal["empty", "json", "lines", "csv", "tsv", "parquet", "archive", "other"]
+Kind = Literal["empty", "json", "lines", "csv", "tsv", "table", "parquet", "archive", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class Document:
 
     path: Path
     kind: Kind
-    """"lines" are JSON lines; "archive" is a zip file; "other" is text or bytes of no kind named here."""
+    """"lines" are JSON lines; "csv" and "tsv" are plain, "table" is any other text that holds a table; "archive" is a
+    zip file; "other" is text or bytes of no kind named here."""
     value: Any = None
     """json: the parsed document; lines: the first object. None else."""
     names: frozenset[str] = frozenset()

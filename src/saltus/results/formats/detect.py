@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from saltus.errors import UserError
-from saltus.results.formats.base import Document
+from saltus.results.formats.base import Document, Kind
+from saltus.results.formats.text_table import columns, decode
 
 
 def look(path: Path) -> Document:
@@ -32,17 +33,29 @@ def look(path: Path) -> Document:
         return Document(path, "parquet", names=_columns(path))
     if head[:2] == b"PK":
         return Document(path, "archive", names=_entries(path))
-    try:
-        text = head[: head.rfind(b"\n") + 1 or len(head)].decode("utf-8-sig")
-    except UnicodeDecodeError:
+    text = decode(head)
+    if text is None:
         return Document(path, "other")
+    text = text[: text.rfind("\n") + 1 or len(text)]
     if text.lstrip()[:1] in ("{", "["):
         return _json(path, text)
-    first = text.split("\n", 1)[0]
-    for kind, mark in (("tsv", "\t"), ("csv", ",")):
-        if mark in first:
-            return Document(path, kind, names=frozenset(c.strip('" \r') for c in first.split(mark)), head=text)  # type: ignore[arg-type]
-    return Document(path, "other", head=text)
+    table = columns(text)
+    if table is None:
+        return Document(path, "other", head=text)
+    names, found = table
+    simple = (
+        found.plain and head[:2] not in (b"\xff\xfe", b"\xfe\xff") and head[:3] != b"\xef\xbb\xbf" and _is_utf8(head)
+    )
+    kind: Kind = ("tsv" if found.delimiter == "\t" else "csv") if simple else "table"
+    return Document(path, kind, names=frozenset(names), head=text)
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        head[: head.rfind(b"\n") + 1 or len(head)].decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def load_json(path: Path) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,13 @@ from saltus.results.formats.kit import (
     items_over_aggregates,
     mapping,
     number,
-    place,
     refusing,
     text,
     text_twins,
     version_notes,
     whole,
 )
+from saltus.results.placing import place
 
 VERSION = (0, 3, 0)
 METRIC_IDS = {
@@ -98,7 +99,7 @@ def aggregate_of(samples: Path) -> Path | None:
 def _model(document: Mapping[str, Any], name: str) -> Row:
     info = mapping(document.get("model_info"))
     details = mapping(info.get("additional_details"))
-    row = place(name, revision=str(details.get("revision") or ""), stated=details)
+    row = place(name, revision=str(details.get("revision") or ""), stated=details, tags=[str(info.get("id") or "")])
     return {**row, "dtype": text(details.get("dtype")), "asked_on": text(document.get("evaluation_timestamp"))}
 
 
@@ -123,6 +124,8 @@ def _result(result: Mapping[str, Any]) -> tuple[Row, float]:
         "n_items": size if isinstance(size, int) else None,
         "n_shot": whole(asked.get("num_fewshot")),
         "higher_is_better": not config["lower_is_better"],
+        "low": _bound(config.get("min_score"), by),
+        "high": _bound(config.get("max_score"), by),
         "nominal_floor": _first(
             number(told.get("nominal_floor")), nominal_floor(task) if known.role == "hard" else None
         ),
@@ -137,6 +140,12 @@ def _result(result: Mapping[str, Any]) -> tuple[Row, float]:
     return row, by
 
 
+def _bound(stated: Any, by: float) -> float | None:
+    """A limit of the score that the record states, in the unit of the value; None where it states none."""
+    found = number(stated)
+    return None if found is None or not math.isfinite(found) else found / by
+
+
 def _first(*values: float | None) -> float | None:
     return next((v for v in values if v is not None), None)
 
@@ -148,6 +157,7 @@ def _metric(config: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         config.get("metric_id"),
         str(config.get("evaluation_description") or "").partition(" (")[0],
     ]
+    given += [str(g).partition(" on ")[0] for g in given if g and " on " in str(g)]  # "Accuracy on IFEval"
     names = [_FROM_IDS.get(str(n).strip(), str(n).strip()) for n in given if n]
     known = [n for n in names for n in (n, n.lower()) if base_name(n) in KNOWN]
     if not names:

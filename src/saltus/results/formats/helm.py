@@ -19,7 +19,8 @@ from saltus.errors import UserError
 from saltus.results.chance import nominal_floor
 from saltus.results.formats.base import Alone, Document, Left, Read
 from saltus.results.formats.detect import load_json
-from saltus.results.formats.kit import Row, frame, items_over_aggregates, mapping, place, refusing
+from saltus.results.formats.kit import Row, frame, items_over_aggregates, mapping, refusing
+from saltus.results.placing import place
 
 SPEC, ITEMS, STATS = "run_spec.json", "per_instance_stats.json", "stats.json"
 _BOOKKEEPING = re.compile(
@@ -74,7 +75,10 @@ def read(path: Path) -> Read:
         notes += [f"{file.name}: {s}" for s in said]
     notes += _main_split(items + rows)
     rows, disagree = items_over_aggregates(rows, items)
-    return Read(frame(rows + items, place(str(adapter["model"])), path), notes + disagree)
+    return Read(
+        frame(rows + items, place(str(adapter["model"]), tags=[str(adapter.get("model_deployment") or "")]), path),
+        notes + disagree,
+    )
 
 
 def _shared(spec: Mapping[str, Any], adapter: Mapping[str, Any]) -> Row:

@@ -30,12 +30,12 @@ from saltus.results.formats.kit import (
     items_over_aggregates,
     mapping,
     number,
-    place,
     refusing,
     text,
     text_twins,
     version_notes,
 )
+from saltus.results.placing import place
 
 if sys.version_info >= (3, 14):
     import zipfile
@@ -134,10 +134,21 @@ def _model(spec: Mapping[str, Any], log: Mapping[str, Any]) -> Row:
     stated = {**mapping(log.get("metadata")), **mapping(spec.get("metadata"))}
     local = args.get("model_path")
     name = str(local) if isinstance(local, str) and local else str(spec["model"])
-    row = place(name, revision=str(args.get("revision") or ""), stated=stated)
+    tags = [str(t) for t in spec.get("tags") or () if isinstance(t, str)]
+    tags += [str(v) for v in (args.get("adapter_path"), args.get("peft"), spec.get("model_base_url")) if v]
+    row = place(name, revision=str(args.get("revision") or ""), stated=stated, tags=tags, arguments=args)
+    row["model_args"] = ",".join(dict.fromkeys([row["model_args"], *tags]))
     dtype = stated.get("dtype") or args.get("dtype") or args.get("torch_dtype")
     limit = mapping(spec.get("config")).get("limit")
-    return {**row, "dtype": text(dtype), "asked_on": text(spec.get("created")), "limit": number(limit)}
+    packages = mapping(spec.get("packages"))
+    return {
+        **row,
+        "dtype": text(dtype),
+        "asked_on": text(spec.get("created")),
+        "limit": number(limit),
+        "harness": text(packages.get("inspect_ai")),
+        "transformers": text(packages.get("transformers")),
+    }
 
 
 def _shared(spec: Mapping[str, Any]) -> Row:

@@ -1,7 +1,7 @@
-"""What readers of published results share: the columns they fill, where a model stands, twins of one item, versions.
+"""What readers of published results share: the columns they fill, twins of one item, versions.
 
-Coordinates that a file states win over those
-read from a model's name. Known limit: a seed in a file is a training seed only where the file says so.
+Where a model stands is read in `results.placing`. Known limit: a seed in a file is a training seed only where the file
+says so.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import polars as pl
 from saltus.errors import UserError
 from saltus.records import Answer, Item
 from saltus.results.formats.base import Read
-from saltus.results.table import COLUMNS
-from saltus.results.units import family_in, params_in, parse_quantity, seed_in, step_in, tokens_in, without
+from saltus.results.placing import Row
+from saltus.results.units import parse_quantity
 from saltus.scoring import choice_scores, edit_similarity
 
-Row = dict[str, Any]
 ROWS: dict[str, Any] = {
     "series": pl.String,
     "family": pl.String,
@@ -65,14 +64,21 @@ ROWS: dict[str, Any] = {
     "asked_on": pl.String,
     "limit": pl.Float64,
     "prompt_hash": pl.String,
+    "prompt_text": pl.String,
+    "filter": pl.String,
+    "template": pl.String,
+    "bos": pl.String,
+    "harness": pl.String,
+    "transformers": pl.String,
+    "named": pl.String,
+    "model_args": pl.String,
+    "low": pl.Float64,
+    "high": pl.Float64,
     "truncated": pl.Float64,
 }
 LONGEST = 400
 """Characters of a written answer compared with its target; answers may run on for thousands."""
 _MISSHAPEN = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, pl.exceptions.PolarsError)
-_STATED = ("series", "family", "model", "params", "tokens", "flops", "step", "loss", "seed", "variant")
-_PLACES = {alias: c for c in _STATED for alias in (c, *COLUMNS[c].also) if alias != "size"}
-_PLACES["num_parameters"] = "params"
 _SAME_THING = ("task", "condition", "slice", "n_shot", "elicitation", "metric")
 
 
@@ -101,28 +107,6 @@ def frame(rows: Sequence[Row], model: Row, source: Path) -> pl.DataFrame:
     """The rows with what is known of their model, in the columns of ROWS."""
     whole = [{**model, **r, "source": str(source)} for r in rows]
     return pl.DataFrame(whole, schema=ROWS, strict=False)
-
-
-def place(name: str, *, revision: str = "", stated: Mapping[str, Any] | None = None) -> Row:
-    """family, model, params, tokens, step, seed … of a model. stated: coordinates by any name of the results table."""
-    where = revision if step_in(revision) is not None else name
-    short = without(name).rstrip("/").rsplit("/", 1)[-1] or name
-    row: Row = {
-        "family": family_in(name),
-        "model": short,
-        "params": params_in(short),
-        "tokens": tokens_in(revision) or tokens_in(name),
-        "step": step_in(where),
-        "seed": seed_in(name) or seed_in(revision),
-    }
-    for key, value in (stated or {}).items():
-        column = _PLACES.get(str(key).lower())
-        if column is None or isinstance(value, bool) or value in (None, ""):
-            continue
-        read = number(value) if COLUMNS[column].dtype == pl.Float64 else text(value)
-        if read is not None:
-            row[column] = read
-    return row
 
 
 def number(value: Any) -> float | None:

@@ -32,11 +32,11 @@ from saltus.results.formats.kit import (
     items_over_aggregates,
     mapping,
     number,
-    place,
     refusing,
     text,
     text_twins,
 )
+from saltus.results.placing import place
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.-]+\d")
 _NEW = ("doc", "model_response", "metric")
@@ -98,7 +98,11 @@ def _model(config: Mapping[str, Any], name: str) -> Row:
     of_model = mapping(config.get("model_config"))
     revision = str(of_model.get("revision") or "")
     dtype = of_model.get("dtype") or config.get("model_dtype")
-    return {**place(name, revision=revision), "dtype": text(dtype), "limit": number(config.get("max_samples"))}
+    return {
+        **place(name, revision=revision, arguments=of_model),
+        "dtype": text(dtype),
+        "limit": number(config.get("max_samples")),
+    }
 
 
 def _shared(document: Mapping[str, Any], key: str) -> Row:

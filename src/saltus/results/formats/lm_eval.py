@@ -15,16 +15,41 @@ from pathlib import Path
 from typing import Any
 
 from saltus.errors import UserError
+from saltus.hashing import content_hash
 from saltus.metrics import base_name, lookup
 from saltus.results.chance import nominal_floor
 from saltus.results.formats import lm_eval_samples
 from saltus.results.formats.base import Alone, Document, Left, Read
 from saltus.results.formats.detect import load_json
-from saltus.results.formats.kit import Row, frame, items_over_aggregates, number, place, refusing, text
-from saltus.results.units import tokens_in
+from saltus.results.formats.kit import Row, frame, items_over_aggregates, mapping, number, refusing, text
+from saltus.results.placing import place
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.-]+\d")
 _NAME_KEYS = ("peft", "delta", "pretrained", "model", "path", "engine")
+_PROMPT = (
+    "doc_to_text",
+    "doc_to_target",
+    "doc_to_choice",
+    "description",
+    "target_delimiter",
+    "fewshot_delimiter",
+    "gen_prefix",
+)
+GROUPS = frozenset(
+    {
+        "mmlu",
+        "bbh",
+        "blimp",
+        "agieval",
+        "mgsm",
+        "xnli",
+        "ceval-valid",
+        "cmmlu",
+        "hendrycks_math",
+        "super-glue-lm-eval-v1",
+    }
+)
+"""Groups of old files, which list no members."""
 _QUANTISED = ("load_in_8bit", "load_in_4bit", "gptq", "autogptq")
 
 
@@ -67,7 +92,7 @@ def _task_of(file: Path, results: Mapping[str, Any]) -> str | None:
 
 
 def _results(document: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, Any]]:
-    found = document["results"]
+    found = document.get("results", document.get("table_results"))
     if isinstance(found, list):  # the prompt-level layout of the BigScience fork
         found = {f"{r.get('task_name')}+{r.get('prompt_name')}": r for r in found if isinstance(r, Mapping)}
     if not isinstance(found, Mapping) or not all(isinstance(v, Mapping) for v in found.values()):
@@ -81,24 +106,41 @@ def _results(document: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, 
 
 
 def _model(document: Mapping[str, Any], path: Path) -> Row:
-    """Series, model, params, tokens, step, seed, variant and dtype of the model that was asked."""
-    config = document.get("config") or {}
-    args = _arguments(config.get("model_args"))
+    """Series, model, params, tokens, step, seed, variant and dtype of the model that was asked, and by what."""
+    config = mapping(document.get("config"))
+    args = {**_arguments(config.get("model_args")), **_arguments(document.get("model_args"))}
     name = _name(document, args) or path.stem
     revision = str(args.get("revision") or config.get("model_revision") or "")
-    row = {**place(name, revision=revision), "tokens": tokens_in(revision)}
-    if args.get("iteration") is not None:  # GPT-NeoX names the checkpoint here alone
-        row["step"] = float(args["iteration"])
+    tags = [str(args[k]) for k in ("subfolder", *_NAME_KEYS, "base_url") if args.get(k) and str(args[k]) != name]
+    plain = {k: v for k, v in args.items() if not isinstance(v, Mapping | list)}
+    row = place(name, revision=revision, tags=tags, arguments=plain)
+    if number(args.get("iteration")) is not None:  # GPT-NeoX names the checkpoint here alone
+        row["step"] = number(args["iteration"])
     counted = number(config.get("model_num_parameters"))
     if counted and counted > 0:
         row["params"] = counted
+    stated = [row["variant"]] if row["variant"] else []
     return {
         **row,
-        "variant": ", ".join(_edits(document, args)) or None,
+        "variant": ", ".join(stated + _edits(document, args)) or None,
         "dtype": text(config.get("model_dtype") or args.get("dtype") or args.get("precision")),
+        "bos": text(args.get("add_bos_token")),
+        "template": _template(document),
+        "harness": text(document.get("lm_eval_version") or document.get("git_hash")),
+        "transformers": text(document.get("transformers_version")),
         "asked_on": text(document.get("date")) or (m[0] if (m := _DATE.search(path.name)) else None),
-        "limit": config.get("limit"),
+        "limit": number(config.get("limit")),
     }
+
+
+def _template(document: Mapping[str, Any]) -> str | None:
+    """What was put around the questions: a chat template, a system instruction, turns."""
+    parts = {
+        "chat template": document.get("chat_template_sha") or document.get("chat_template"),
+        "system instruction": document.get("system_instruction_sha") or document.get("system_instruction"),
+        "turns": document.get("fewshot_as_multiturn") or None,
+    }
+    return ", ".join(f"{name} {content_hash(str(v))[:8]}" for name, v in parts.items() if v) or None
 
 
 def _name(document: Mapping[str, Any], args: Mapping[str, Any]) -> str:
@@ -106,7 +148,8 @@ def _name(document: Mapping[str, Any], args: Mapping[str, Any]) -> str:
     stated = [document.get("model_name"), *(args.get(k) for k in _NAME_KEYS)]
     if "eval_results_prefix" in args:
         stated += [args.get(k) for k in ("eval_results_prefix", "save", "load")]
-    return next((str(s) for s in [*stated, document.get("model_source")] if s), "")
+    files = list(mapping(args.get("config_files")))  # GPT-NeoX: the configuration's name
+    return next((str(s) for s in [*stated, *files[:1], document.get("model_source")] if s), "")
 
 
 def _edits(document: Mapping[str, Any], args: Mapping[str, Any]) -> list[str]:
@@ -125,21 +168,63 @@ def _arguments(given: Any) -> dict[str, Any]:
 
 def _shared(document: Mapping[str, Any], task: str) -> Row:
     """What all numbers of a task share: shots, items, version, chance."""
-    config = document.get("config") or {}
-    of_task = (document.get("configs") or {}).get(task) or {}
-    shots = (document.get("n-shot") or {}).get(task, of_task.get("num_fewshot", config.get("num_fewshot")))
-    counts = (document.get("n-samples") or {}).get(task) or {}
+    config = mapping(document.get("config"))
+    of_task = mapping(mapping(document.get("configs")).get(task))
+    counts = mapping(document.get("n-samples")).get(task) or {}
     version = (document.get("versions") or {}).get(task)
     kind = str(of_task.get("output_type") or "")
     return {
         "task": task,
-        "n_shot": int(shots) if isinstance(shots, int | float) else None,
+        "n_shot": _shots(document, task),
         "n_items": counts.get("effective") if isinstance(counts, Mapping) else None,
         "task_version": text(version),
         "nominal_floor": nominal_floor(task, kind),
         "format": {"multiple_choice": "choices", "generate_until": "generate", "loglikelihood": "cloze"}.get(kind),
+        "prompt_text": _prompt(of_task),
+        "filter": _filter(of_task),
         "prompt_hash": None if config.get("limit") else text((document.get("task_hashes") or {}).get(task)),
     }
+
+
+def _shots(document: Mapping[str, Any], task: str) -> int | None:
+    """Worked examples. Of a group those of its subtasks: some versions print 0 for the group itself."""
+    counts, configs = mapping(document.get("n-shot")), mapping(document.get("configs"))
+    for member in _members(document, task):
+        found = number(counts.get(member, mapping(configs.get(member)).get("num_fewshot")))
+        if found is not None:
+            return int(found)
+    stated = mapping(configs.get(task)).get("num_fewshot", mapping(document.get("config")).get("num_fewshot"))
+    found = number(counts.get(task, stated))
+    return None if found is None else int(found)
+
+
+def _members(document: Mapping[str, Any], task: str) -> list[str]:
+    """Subtasks of a group, as the file lists them or by the group's name at their beginning."""
+    listed = mapping(document.get("group_subtasks")).get(task)
+    if listed:
+        return [m for m in listed if isinstance(m, str)]
+    if task not in mapping(document.get("groups")) and task not in GROUPS:
+        return []
+    return sorted(t for t in mapping(document.get("results")) if t.startswith(f"{task}_"))
+
+
+def _prompt(of_task: Mapping[str, Any]) -> str | None:
+    """The beginning of the prompt's template, and a hash of all that makes the prompt; addresses of functions aside."""
+    parts = {
+        k: re.sub(r" at 0x[0-9a-f]+", "", str(of_task[k])) for k in _PROMPT if of_task.get(k) not in (None, "", [])
+    }
+    if not parts:
+        return None
+    return f"{parts.get('doc_to_text', '')[:60]} #{content_hash(parts)[:8]}".strip()
+
+
+def _filter(of_task: Mapping[str, Any]) -> str | None:
+    """What was done to an answer before it was scored: names of the filters, and a hash of their settings."""
+    filters = of_task.get("filter_list")
+    if not filters:
+        return None
+    names = [str(f.get("name", "")) for f in filters if isinstance(f, Mapping)]
+    return f"{'+'.join(names)} #{content_hash(re.sub(r' at 0x[0-9a-f]+', '', str(filters)))[:8]}"
 
 
 def _task_rows(document: Mapping[str, Any], task: str, found: Mapping[str, Any]) -> Iterator[Row]:
@@ -179,7 +264,10 @@ def _items_from(metric: str, value: float, error: float | None) -> int | None:
 
 
 def _recognises(d: Document) -> bool:
-    return d.kind == "json" and "results" in d.names and bool({"config", "versions", "configs"} & d.names)
+    if d.kind != "json":
+        return False
+    fork = "table_results" in d.names and "model_args" in d.names  # the BigScience fork's short layout
+    return fork or ("results" in d.names and bool({"config", "versions", "configs"} & d.names))
 
 
 FORMAT = Alone("lm-eval results", _recognises, read, samples_of)

@@ -17,6 +17,12 @@ def _bigbench(d: Document) -> bool:
 
 OTHERS = (
     Left(
+        "Git LFS pointer",
+        lambda d: d.head.startswith("version https://git-lfs.github.com/spec/"),
+        "the file itself, which Git LFS keeps elsewhere",
+        "fetch it with `git lfs pull`",
+    ),
+    Left(
         "OpenCompass summary",
         lambda d: d.kind in ("csv", "tsv") and "dataset,version,metric,mode" in d.head.split("\n", 1)[0],
         TABLE,
