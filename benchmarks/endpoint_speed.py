@@ -64,14 +64,14 @@ def answer(body: dict[str, Any]) -> bytes:
     text = body.get("prompt", "x") + "?"
     draws = [Random(f"{text[:3]}{len(text)}{i}") for i in range(len(text))]
     values = [None] + [-0.1 - 4 * d.random() for d in draws[1:]]
-    told = {
+    given = {
         "tokens": list(text),
         "token_logprobs": values,
         "top_logprobs": [None] + [{"e": max(-1.2, v or 0.0)} for v in values[1:]],
     }
     if not body.get("echo"):
-        told = {name: part[-1:] for name, part in told.items()}
-    choice = {"text": text if body.get("echo") else "?", "finish_reason": "length", "logprobs": told}
+        given = {name: part[-1:] for name, part in given.items()}
+    choice = {"text": text if body.get("echo") else "?", "finish_reason": "length", "logprobs": given}
     if "messages" in body:
         choice["message"] = {"role": "assistant", "content": "?"}
     usage = {"prompt_tokens": len(text) - 1, "completion_tokens": 1}
@@ -79,7 +79,7 @@ def answer(body: dict[str, Any]) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(raw), raw)
 
 
-def serve(latency: float, bodies: list[bytes], told: Any) -> None:
+def serve(latency: float, bodies: list[bytes], given: Any) -> None:
     """Runs until it is terminated; tells its port."""
 
     async def main() -> None:
@@ -87,7 +87,7 @@ def serve(latency: float, bodies: list[bytes], told: Any) -> None:
         for body in bodies:
             Server.made[body] = answer(json.loads(body))
         server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=1024)
-        told.send(server.sockets[0].getsockname()[1])
+        given.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
     asyncio.run(main())

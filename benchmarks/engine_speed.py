@@ -82,8 +82,8 @@ def question(rng: np.random.Generator) -> tuple[str, list[str]]:
     thing, spare = rng.choice(THINGS, 2, replace=False)
     places = rng.choice(PLACES, 4, replace=False).tolist()
     n = rng.integers(3, 30)
-    told = f"{who} put {n} {thing} into {places[0]}, and {other} took the {spare} home."
-    text = f"Question: {told} Where are the {thing}?"
+    given = f"{who} put {n} {thing} into {places[0]}, and {other} took the {spare} home."
+    text = f"Question: {given} Where are the {thing}?"
     return f"{text}\nAnswer:", [f" in {place}" for place in places]
 
 
@@ -242,8 +242,8 @@ def theirs(folder: Path, case: str, args: argparse.Namespace) -> dict[str, Any]:
         flat = [
             Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=0) for item in items for pair in item
         ]
-        said = iter(model.loglikelihood(flat, disable_tqdm=True))
-        return [[next(said)[0] for _ in item] for item in items]
+        stated = iter(model.loglikelihood(flat, disable_tqdm=True))
+        return [[next(stated)[0] for _ in item] for item in items]
 
     return timed(score, pairs(case, args.items))
 

@@ -108,12 +108,12 @@ def by_bare(document: Path) -> dict[str, float]:
     command = [sys.executable, __file__, "--bare", str(document), "--part"]
     began, spent = time.perf_counter(), processor_seconds()
     running = [subprocess.Popen([*command, str(part)], stdout=subprocess.PIPE, text=True) for part in (0, 1)]
-    said = [json.loads(process.communicate()[0]) for process in running]
+    stated = [json.loads(process.communicate()[0]) for process in running]
     return {
         "whole": time.perf_counter() - began,
-        "asking": max(s["seconds"] for s in said),
+        "asking": max(s["seconds"] for s in stated),
         "cpu": processor_seconds() - spent,
-        "total": sum(s["total"] for s in said),
+        "total": sum(s["total"] for s in stated),
     }
 
 

@@ -107,7 +107,7 @@ def evaluated(lm: Any, folder: Path) -> dict[str, Any]:
         model=lm, tasks=list(KINDS), task_manager=manager, bootstrap_iters=0, log_samples=True
     )
     assert found is not None
-    said = {
+    stated = {
         name: [one for sample in samples for resps in sample["resps"] for one in resps]
         for name, samples in found["samples"].items()
     }
@@ -117,7 +117,7 @@ def evaluated(lm: Any, folder: Path) -> dict[str, Any]:
         for metric, value in metrics.items()
         if isinstance(value, float)
     }
-    return {"said": said, "scores": scores}
+    return {"said": stated, "scores": scores}
 
 
 def compare(folder: Path, tasks: Path) -> dict[str, Any]:
@@ -131,21 +131,21 @@ def compare(folder: Path, tasks: Path) -> dict[str, Any]:
     lm = SaltusLM(folder, **given)
     ours = evaluated(lm, tasks)
     likely = [pair for kind in ("choices", "continuations") for pair in _both(theirs, ours, kind)]
-    texts, said = _both(theirs, ours, "texts"), _both(theirs, ours, "generations")
-    told = [lm._encode_pair(*one.args)[1] for one in _instances(tasks, "continuations")]
+    texts, stated = _both(theirs, ours, "texts"), _both(theirs, ours, "generations")
+    shown = [lm._encode_pair(*one.args)[1] for one in _instances(tasks, "continuations")]
     sizes = [len(lm.tok_encode(*one.args)) for one in _instances(tasks, "texts")]
     metrics = [(name, value, ours["scores"][name]) for name, value in theirs["scores"].items()]
     return {
         "log_likelihoods": len(likely),
         "nats": max(abs(a[0] - b[0]) for a, b in likely),
-        "longest_continuation": max(map(len, told)),
+        "longest_continuation": max(map(len, shown)),
         "truncated": lm.truncated,
         "greedy_flags_differ": sum(int(a[1] != b[1]) for a, b in likely),
         "rolling": len(texts),
         "rolling_relative": max(abs(a - b) / abs(a) for a, b in texts),
         "over_window": sum(int(size > lm.max_length) for size in sizes),
-        "generations": len(said),
-        "generations_differ": sum(int(a != b) for a, b in said),
+        "generations": len(stated),
+        "generations_differ": sum(int(a != b) for a, b in stated),
         "metrics": len(metrics),
         "metrics_differ": sum(int(differ(*one)) for one in metrics),
     }

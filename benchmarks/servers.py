@@ -188,16 +188,16 @@ def compared(theirs: Any, ours: Any) -> dict[str, Any]:
         "asks": about["asks"],
         "neutral": about["neutral"],
     }
-    told = answers(theirs, likely, "loglikelihood")
+    given = answers(theirs, likely, "loglikelihood")
     if "loglikelihood" in theirs.offers:
-        pairs = zip(told, answers(ours, likely, "loglikelihood"), strict=True)
+        pairs = zip(given, answers(ours, likely, "loglikelihood"), strict=True)
         both = [(a.token_logprobs, b.token_logprobs) for a, b in pairs]
         gaps = np.abs(np.concatenate([np.subtract(a, b) for a, b in both]))
         found |= {"tokens": len(gaps), "largest_nats": float(gaps.max()), "mean_nats": float(gaps.mean())}
     else:
-        found["refused"] = sorted({str(answer.error) for answer in told})
-    said = [answers(model, greedy, "generate") for model in (theirs, ours)]
-    same = sum(a.text == b.text for a, b in zip(*said, strict=True))
+        found["refused"] = sorted({str(answer.error) for answer in given})
+    stated = [answers(model, greedy, "generate") for model in (theirs, ours)]
+    same = sum(a.text == b.text for a, b in zip(*stated, strict=True))
     return found | {"greedy_texts": len(greedy), "greedy_texts_equal": same}
 
 

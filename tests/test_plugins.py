@@ -70,9 +70,9 @@ def test_a_strangers_parts_run_in_one_study(package: Path, tmp_path: Path) -> No
     (tmp_path / "study.yaml").write_text(STUDY)
     done = run(package, tmp_path, "run", "study.yaml", "--json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["asked"] == 8 * 20 * 2
-    assert {f["condition"] for f in said["findings"]} == {"baseline", "shouting[share=1]"}
+    message = json.loads(done.stdout)
+    assert message["asked"] == 8 * 20 * 2
+    assert {f["condition"] for f in message["findings"]} == {"baseline", "shouting[share=1]"}
     findings = [json.loads(line) for line in (tmp_path / "study.saltus" / "findings.jsonl").open()]
     evidence = {e["name"]: e for e in findings[0]["evidence"]}
     assert evidence["last_step"]["code"] == "last_step@1"
@@ -116,8 +116,8 @@ def test_single_files_do_as_well_once_the_user_allows_them(package: Path, tmp_pa
     assert option == f"python:{parts / 'reversal.py'}"
     done = run(tmp_path, tmp_path, "run", "study.yaml", "--json", "--allow", f"python:{parts}")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["asked"] == 8 * 20 * 2
+    message = json.loads(done.stdout)
+    assert message["asked"] == 8 * 20 * 2
     findings = [json.loads(line) for line in (tmp_path / "study.saltus" / "findings.jsonl").open()]
     assert {e["name"] for e in findings[0]["evidence"]} >= {"last_step", "presence"}
     again = run(tmp_path, tmp_path, "run", "study.yaml", "--json", "--allow", f"python:{parts}")

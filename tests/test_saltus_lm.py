@@ -63,12 +63,12 @@ def test_tokens_are_those_of_the_harnesss_own_model(bos: Any, add_bos_token: boo
     for text in ("the quick fox", " a dog", "<bos>the fox", "", "\n"):
         assert ours.tok_encode(text) == theirs.tok_encode(text)
         assert ours.tok_encode(text, add_special_tokens=False) == theirs.tok_encode(text, add_special_tokens=False)
-    for context, told in (("what is 12", "34"), ("the answer is ", "red"), ("x\n\n", " y")):
-        assert ours._encode_pair(context, told) == theirs._encode_pair(context, told)
+    for context, shown in (("what is 12", "34"), ("the answer is ", "red"), ("x\n\n", " y")):
+        assert ours._encode_pair(context, shown) == theirs._encode_pair(context, shown)
     assert ours.prefix_token_id == theirs.prefix_token_id
     assert ours.max_length == theirs.max_length
     ids = list(range(5, 5 + 3 * ours.max_length + 7))
-    assert sum(len(told) for _, told in ours._windows(ids)) == len(ids)
+    assert sum(len(shown) for _, shown in ours._windows(ids)) == len(ids)
 
 
 def test_the_benchmark_holds_on_a_small_scale(tmp_path: Path) -> None:
@@ -240,8 +240,8 @@ def test_a_studys_answers_are_those_the_harness_gets(tasks: Path, model: Path, t
     assert saltus("run", "s.yaml", "--json")[0] == 0
     study = loads(document, base=tmp_path)
     table = Store(tmp_path / "s.saltus").item_table(study).collect()
-    told = table.filter(pl.col("metric") == "gold_logprob")
-    mine = {row["item_id"]: row["value"] for row in told.iter_rows(named=True)}
+    shown = table.filter(pl.col("metric") == "gold_logprob")
+    mine = {row["item_id"]: row["value"] for row in shown.iter_rows(named=True)}
     import lm_eval
     from lm_eval.tasks import TaskManager
 

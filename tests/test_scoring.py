@@ -18,7 +18,7 @@ def likely(*logprobs: float, ranks: tuple[int, ...] | None = None, error: str | 
     return Answer(key="", token_logprobs=logprobs, token_ranks=ranks, greedy=greedy, error=error)
 
 
-def said(text: str, error: str | None = None) -> Answer:
+def message(text: str, error: str | None = None) -> Answer:
     return Answer(key="", text=text, error=error)
 
 
@@ -79,7 +79,7 @@ def test_a_failed_answer_is_no_score_with_a_reason(bad, word):
     for scores in (
         choice_scores(item("a", "b", gold=(0,)), [likely(-1.0), bad], lengths=(1, 1)),
         target_scores([bad]),
-        generated_scores(one, [said("x", error=bad.error or "no tokens not finite"), likely(-1.0)]),
+        generated_scores(one, [message("x", error=bad.error or "no tokens not finite"), likely(-1.0)]),
     ):
         for score in scores:
             assert score.hard is None
@@ -118,17 +118,17 @@ def test_the_likeliest_alternative_speaks_and_any_may_match():
 
 def test_exact_match_raw_and_stripped_are_both_kept():
     right = item(target="42")
-    raw, stripped = generated_scores(right, [said(" 42\t"), likely(-1.0)], delimiter=" ")
+    raw, stripped = generated_scores(right, [message(" 42\t"), likely(-1.0)], delimiter=" ")
     assert (raw.metric_hard, raw.hard) == ("exact_match", 0.0)
     assert (stripped.metric_hard, stripped.hard, stripped.soft) == ("exact_match_stripped", 1.0, 1.0)
     for text in ("42", " 42"):
-        assert generated_scores(right, [said(text), likely(-1.0)], delimiter=" ")[0].hard == 1.0
-    assert generated_scores(right, [said(" 42"), likely(-1.0)])[0].hard == 0.0
+        assert generated_scores(right, [message(text), likely(-1.0)], delimiter=" ")[0].hard == 1.0
+    assert generated_scores(right, [message(" 42"), likely(-1.0)])[0].hard == 0.0
 
 
 def test_generation_takes_its_soft_twin_from_the_teacher_forced_target():
     two = item(target=("ten", "10"))
-    raw, stripped = generated_scores(two, [said("tin"), likely(-4.0, ranks=(2,)), likely(-0.5, -0.1)])
+    raw, stripped = generated_scores(two, [message("tin"), likely(-4.0, ranks=(2,)), likely(-0.5, -0.1)])
     assert (raw.hard, raw.metric_soft, raw.soft) == (0.0, "token_logprob", pytest.approx(-0.3))
     assert raw.detail["greedy_match"] == 1.0
     assert raw.detail["gold_logprob"] == pytest.approx(-0.6)
@@ -136,12 +136,12 @@ def test_generation_takes_its_soft_twin_from_the_teacher_forced_target():
 
 
 def test_a_failed_teacher_forced_answer_costs_only_the_soft_twin():
-    raw, stripped = generated_scores(item(target="42"), [said("42"), likely(error="boom")])
+    raw, stripped = generated_scores(item(target="42"), [message("42"), likely(error="boom")])
     assert raw.hard == 1.0
     assert raw.soft is None
     assert "boom" in (raw.why_no_soft or "")
     assert stripped.soft == 1.0
-    assert generated_scores(item(target="42"), [said("42")])[0].why_no_soft
+    assert generated_scores(item(target="42"), [message("42")])[0].why_no_soft
 
 
 def naive_distance(a: str, b: str) -> int:
@@ -167,7 +167,7 @@ def test_every_metric_is_known_by_name():
     scores = [
         *choice_scores(item("a", "b", gold=(0,)), [likely(-1.0), likely(-2.0)], lengths=(1, 1)),
         *target_scores([likely(-1.0)]),
-        *generated_scores(item(target="x"), [said("x"), likely(-1.0)]),
+        *generated_scores(item(target="x"), [message("x"), likely(-1.0)]),
     ]
     roles = {s.metric_hard: "hard" for s in scores} | {s.metric_soft: "soft" for s in scores}
     for name, role in roles.items():

@@ -130,7 +130,7 @@ class SaltusLM(TemplateLM):
     def _loglikelihood_tokens(
         self, requests: list[tuple[tuple[str, str], list[int], list[int]]], disable_tqdm: bool = False, **kwargs: Any
     ) -> list[tuple[float, bool]]:
-        asked = [self._likely(context, told) for _, context, told in requests]
+        asked = [self._likely(context, continuation) for _, context, continuation in requests]
         answers = self._answers(self.model.loglikelihood, asked, disable_tqdm)
         found = [(sum(a.token_logprobs), bool(a.greedy)) for a in answers]
         for (pair, *_), one in zip(requests, found, strict=True):
@@ -173,31 +173,31 @@ class SaltusLM(TemplateLM):
 
     def _windows(self, ids: list[int]) -> Iterator[tuple[list[int], list[int]]]:
         """Disjoint windows that predict each token once, as the harness cuts them."""
-        for context, told in disjoint([self.prefix_token_id], ids, self.max_length) if ids else ():
-            yield list(context), list(told)
+        for context, continuation in disjoint([self.prefix_token_id], ids, self.max_length) if ids else ():
+            yield list(context), list(continuation)
 
-    def _likely(self, context: Ids, told: Ids) -> Request:
+    def _likely(self, context: Ids, continuation: Ids) -> Request:
         """The last `max_length` + 1 tokens, of which the last is not read."""
-        spare = len(context) + len(told) - (self.max_length + 1)
+        spare = len(context) + len(continuation) - (self.max_length + 1)
         if spare > 0:
             self.truncated += 1
             log.warning("a prompt lost its first %d tokens: it exceeds the window", spare)
         kept = tuple(context[max(0, spare) :])
-        return Request(kind="loglikelihood", prompt_ids=kept, continuation_ids=tuple(told))
+        return Request(kind="loglikelihood", prompt_ids=kept, continuation_ids=tuple(continuation))
 
     def _answers(self, ask: Any, asked: Sequence[Request], hidden: bool) -> list[Answer]:
         """The answers in order; equal requests are asked once."""
         keys = [answer_key(self.model.identity, request) for request in asked]
         single = dict(zip(keys, asked, strict=True))
         found: dict[str, Answer] = {}
-        for answer in _told(ask(list(single.values())), len(single), hidden):
+        for answer in _in_order(ask(list(single.values())), len(single), hidden):
             if answer.error:
                 raise ModelError(f"{self.path}: {answer.error}")
             found[answer.key] = answer
         return [found[key] for key in keys]
 
 
-def _told(answers: Iterable[Answer], total: int, hidden: bool) -> Iterable[Answer]:
+def _in_order(answers: Iterable[Answer], total: int, hidden: bool) -> Iterable[Answer]:
     return tqdm(answers, total=total, disable=hidden, desc="Asking")  # type: ignore[no-any-return]
 
 

@@ -136,9 +136,9 @@ def test_the_place_is_compared_only_where_the_word_itself_is_kept() -> None:
     at_fall = hypothesis(onset_at="loss-fall")
     assert settled(at_fall, {"verdict": "flat"}, falls=FALLS).outcome == "refuted"
     assert settled(at_fall, {"verdict": "unresolved"}, falls=FALLS).outcome == "undecided"
-    said = settled(at_fall, {}, falls=FALLS).why
-    assert "onset" in said
-    assert "loss falls" in said
+    message = settled(at_fall, {}, falls=FALLS).why
+    assert "onset" in message
+    assert "loss falls" in message
 
 
 def falling(*losses: list[float], axis: str = "tokens", x: list[float] | None = None) -> CurveBatch:

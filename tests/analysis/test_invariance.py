@@ -123,7 +123,7 @@ NUMBERS = (
 )
 
 
-def said(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def message(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: f[k] for k in NUMBERS} for f in found]
 
 
@@ -148,7 +148,7 @@ def test_per_cent_never_change_a_finding(table: pl.DataFrame) -> None:
     share = pl.col("metric") == "acc"
     hundred = (pl.when(share).then(pl.col(c) * 100).otherwise(c).alias(c) for c in ("value", "chance_level"))
     percent = table.with_columns(hundred)
-    assert close(said(findings(percent)), said(findings(table)))
+    assert close(message(findings(percent)), message(findings(table)))
 
 
 @thorough

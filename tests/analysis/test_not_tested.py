@@ -25,7 +25,7 @@ class Plugged(Shout):
     varies: frozenset[str] = frozenset()
 
 
-def said(*conditions: Any, repeats: int = 1) -> str:
+def message(*conditions: Any, repeats: int = 1) -> str:
     """conditions: one, or several one after the other, beside the baseline."""
     crosses = ((Baseline(),), *(c if isinstance(c, tuple) else (c,) for c in conditions))
     study: Any = SmallStudy(condition_list=crosses, repeats=repeats)
@@ -37,34 +37,34 @@ def missing(text: str) -> set[str]:
 
 
 def test_with_the_baseline_alone_everything_that_can_be_varied_is_named() -> None:
-    assert missing(said()) == VARIES
+    assert missing(message()) == VARIES
 
 
 @pytest.mark.parametrize("word", sorted(VARIES))
 def test_what_a_strangers_condition_declares_to_vary_was_varied(word: str) -> None:
-    assert missing(said(Plugged(varies=frozenset({word})))) == VARIES - {word}
+    assert missing(message(Plugged(varies=frozenset({word})))) == VARIES - {word}
 
 
 def test_conditions_together_vary_what_each_of_them_does() -> None:
     one, two = Plugged(varies=frozenset({"wording", "order"})), Plugged(varies=frozenset({"language"}))
-    assert missing(said(one, two)) == VARIES - {"wording", "order", "language"}
-    assert missing(said((one, two))) == VARIES - {"wording", "order", "language"}, "one after the other"
+    assert missing(message(one, two)) == VARIES - {"wording", "order", "language"}
+    assert missing(message((one, two))) == VARIES - {"wording", "order", "language"}, "one after the other"
 
 
 def test_our_own_conditions_declare_what_they_change() -> None:
-    assert "wording" not in missing(said(Typos(level=0.1)))
-    assert "context" not in missing(said(LongerContext(level=1.25)))
-    assert missing(said(Style(level="plain"))) < VARIES
+    assert "wording" not in missing(message(Typos(level=0.1)))
+    assert "context" not in missing(message(LongerContext(level=1.25)))
+    assert missing(message(Style(level="plain"))) < VARIES
 
 
 def test_a_condition_that_declares_nothing_fills_no_gap() -> None:
-    assert missing(said(Plugged())) == VARIES
+    assert missing(message(Plugged())) == VARIES
 
 
 def test_everything_varied_leaves_nothing_of_it_to_name() -> None:
-    assert missing(said(Plugged(varies=VARIES))) == set()
+    assert missing(message(Plugged(varies=VARIES))) == set()
 
 
 def test_what_was_asked_once_was_not_asked_again() -> None:
-    assert "once" in said()
-    assert "once" not in said(repeats=3)
+    assert "once" in message()
+    assert "once" not in message(repeats=3)

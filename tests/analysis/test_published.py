@@ -159,12 +159,12 @@ def test_a_disagreement_is_explained_by_the_finding_itself(tmp_path):
         }
     )
     (finding,) = published.judged(rows, {})
-    said = published.explain(finding)
+    message = published.explain(finding)
     assert finding.verdict == "unresolved"
-    assert "4 points cannot settle it" in said
-    assert any("n unknown" in s for s in said)
-    assert any("twin" in s for s in said)
-    assert any("2 more points" in s for s in said)
+    assert "4 points cannot settle it" in message
+    assert any("n unknown" in s for s in message)
+    assert any("twin" in s for s in message)
+    assert any("2 more points" in s for s in message)
 
 
 def test_one_leap_where_none_is_published_is_not_outvoted(lambada):

@@ -22,7 +22,7 @@ from saltus.judging.error_rates import false_alarm_rate
 from saltus.records import Analysis
 
 
-def said(verdict: str, onset=(None, None), width=(None, None)):
+def message(verdict: str, onset=(None, None), width=(None, None)):
     """As much of a finding as counting reads."""
     low, high = width
     return SimpleNamespace(
@@ -33,10 +33,10 @@ def said(verdict: str, onset=(None, None), width=(None, None)):
 def perfect(truth):
     """Right word, an interval of 0.4 decades or nats around the right onset, the width to a hair."""
     if truth.onset is None:
-        return said(truth.word)
+        return message(truth.word)
     factor = 10**0.2
     onset = (truth.onset / factor, truth.onset * factor)
-    return said(truth.word, onset, (truth.width_hard, truth.width_hard))
+    return message(truth.word, onset, (truth.width_hard, truth.width_hard))
 
 
 @cache
@@ -77,7 +77,7 @@ def test_words_by_kind_of_truth():
 
 
 def test_a_rash_judge_is_caught_class_by_class():
-    calibration, truths = count(lambda t: said("transition"))
+    calibration, truths = count(lambda t: message("transition"))
     assert calibration.false_alarms["all"].value == 1.0
     assert calibration.false_alarms["flat"].k == sum(t.word == "flat" for t in truths)
     assert calibration.one_run_transitions == sum(t.n_seeds == 1 for t in truths)
@@ -88,7 +88,7 @@ def test_a_rash_judge_is_caught_class_by_class():
 def test_calibrate_runs_the_judge_it_is_given_and_ships_as_json():
     def judge(batch, analysis, rng):
         assert len(batch) <= 1000
-        return [said("flat") for _ in batch.keys]
+        return [message("flat") for _ in batch.keys]
 
     calibration = calibrate(60, 3, judge=judge, power_curves=1)
     data = json.loads(calibration.to_json())

@@ -57,10 +57,10 @@ def test_a_study_runs_from_document_to_report(saltus: Run, tmp_path: Path) -> No
 
 def test_machines_get_one_json_document(saltus: Run) -> None:
     code, out, _ = saltus("run", "study.yaml", "--json")
-    said = json.loads(out)
+    message = json.loads(out)
     assert code == 0
-    assert {h["id"]: h["outcome"] for h in said["hypotheses"]} == {"H1": "kept", "H2": "refuted"}
-    assert Path(said["findings_file"]).exists()
+    assert {h["id"]: h["outcome"] for h in message["hypotheses"]} == {"H1": "kept", "H2": "refuted"}
+    assert Path(message["findings_file"]).exists()
 
 
 def test_a_dry_run_asks_nothing(saltus: Run, tmp_path: Path) -> None:

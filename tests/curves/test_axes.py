@@ -175,15 +175,15 @@ def test_flops_that_fewer_models_have_than_params_give_way() -> None:
     assert missing["S", "flops"] == [6e15, 6e16, 6e17, 6e18]
 
 
-@pytest.mark.parametrize(("most", "told"), [(1.05e9, False), (1.06e9, True)])
-def test_unequal_tokens_are_told_from_five_percent_on(most: float, told: bool) -> None:
-    said = caveats(*models(SIZES, at=[1e9, 1e9, 1e9, most]), axis="params")["S", "params"]
-    assert ("unequal numbers of tokens (1e+09 to 1.06e+09)" in said) is told
+@pytest.mark.parametrize(("most", "shown"), [(1.05e9, False), (1.06e9, True)])
+def test_unequal_tokens_are_told_from_five_percent_on(most: float, shown: bool) -> None:
+    message = caveats(*models(SIZES, at=[1e9, 1e9, 1e9, most]), axis="params")["S", "params"]
+    assert ("unequal numbers of tokens (1e+09 to 1.06e+09)" in message) is shown
 
 
 def test_models_that_lack_the_axis_are_counted_in_a_caveat() -> None:
-    said = caveats(*models([1e6, None, 1e8, 1e9], at=None, flops=None), axis="params")["S", "params"]
-    assert "models without params, not on this axis: 1" in said
+    message = caveats(*models([1e6, None, 1e8, 1e9], at=None, flops=None), axis="params")["S", "params"]
+    assert "models without params, not on this axis: 1" in message
     assert "models without" not in caveats(*models(SIZES))["S", "params"]
 
 

@@ -47,4 +47,4 @@ def test_the_guards_of_the_page_are_those_there_are() -> None:
     severity = {guard.name: guard.severity for guard in GUARDS}
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", text, re.M)
     assert len(rows) >= 12
-    assert all(severity[name] == said for name, said in rows)
+    assert all(severity[name] == message for name, message in rows)

@@ -41,8 +41,8 @@ def test_the_session_runs_as_written(tmp_path: Path) -> None:
         assert words[0] == "saltus"
         program = [sys.executable, "-c", "from saltus.cli.main import main; main()", *words[1:]]
         done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        said = done.stdout + (done.stderr if done.returncode == 2 else "")
-        assert matches(wanted, said), f"$ {command}\nwanted:\n{wanted}\ngot:\n{said}\n{done.stderr}"
+        message = done.stdout + (done.stderr if done.returncode == 2 else "")
+        assert matches(wanted, message), f"$ {command}\nwanted:\n{wanted}\ngot:\n{message}\n{done.stderr}"
 
 
 def test_a_changed_line_would_be_noticed() -> None:

@@ -86,11 +86,11 @@ def test_a_sample_shows_what_was_asked_and_how_likely_each_choice_was(document):
     sample = birds.samples[0]
     assert (sample.target, sample.choices) == ("A", ["heron", "pike"])
     assert "Which flies?" in sample.input
-    told = sample.metadata["loglikelihoods"]
-    assert [t["continuation"].strip() for t in told] == ["heron", "pike"]
+    given = sample.metadata["loglikelihoods"]
+    assert [t["continuation"].strip() for t in given] == ["heron", "pike"]
     value = sample.scores["saltus"].value
-    assert value["gold_logprob"] == pytest.approx(told[0]["logprob"])
-    assert value["acc"] == float(told[0]["logprob"] > told[1]["logprob"])
+    assert value["gold_logprob"] == pytest.approx(given[0]["logprob"])
+    assert value["acc"] == float(given[0]["logprob"] > given[1]["logprob"])
     assert birds.eval.config.epochs == 2
     assert birds.eval.metadata["tokens"] in (1e6, 1e9)
     digest = file_hash(document.parent / "birds.jsonl")

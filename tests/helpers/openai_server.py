@@ -135,20 +135,20 @@ class FakeServer:
     def say(self, ids: list[int], body: dict[str, Any], most: int) -> tuple[list[int], str, str]:
         """(ids, text, finish)."""
         rng = np.random.default_rng(body.get("seed"))
-        said: list[int] = []
+        message: list[int] = []
         for _ in range(most):
-            logits = self.next(ids + said)
+            logits = self.next(ids + message)
             token = int(logits.argmax())
-            if "penalty" in self.bad and body.get("repeat_penalty") != 1.0 and len(said) % 2:
+            if "penalty" in self.bad and body.get("repeat_penalty") != 1.0 and len(message) % 2:
                 token = int(np.argsort(-logits)[1])
             if body.get("temperature", 1) > 0:
                 token = int((logits / body["temperature"] + rng.gumbel(size=self.size)).argmax())
-            said.append(token)
-            text = "".join(map(self.spell, said))
+            message.append(token)
+            text = "".join(map(self.spell, message))
             for stop in body.get("stop", ()):
                 if stop in text:
-                    return said, text[: text.find(stop)], "stop"
-        return said, "".join(map(self.spell, said)), "length"
+                    return message, text[: text.find(stop)], "stop"
+        return message, "".join(map(self.spell, message)), "length"
 
     # the endpoints
 
@@ -171,17 +171,17 @@ class FakeServer:
             ids = self.ids(text + "assistant:")
         self._trouble(self.tokenizer.decode(ids))
         most = body.get("max_tokens", body.get("max_completion_tokens", 16))
-        said, text, finish = self.say(ids, body, most)
+        message, text, finish = self.say(ids, body, most)
         choice = {"index": 0, "finish_reason": finish}
         if kind == "completions":
-            choice |= {"text": text, "logprobs": self._told(ids, said, body)}
+            choice |= {"text": text, "logprobs": self._given(ids, message, body)}
             if "prompt_logprobs" in body and "no-prompt-logprobs" not in self.bad:
                 choice["prompt_logprobs"] = self._prompt_logprobs(ids, body["prompt_logprobs"])
         else:
             choice["message"] = {"role": "assistant", "content": text}
         payload: dict[str, Any] = {"model": self.served or body["model"], "choices": [choice]}
         if "no-usage" not in self.bad:
-            payload["usage"] = {"prompt_tokens": len(ids), "completion_tokens": len(said)}
+            payload["usage"] = {"prompt_tokens": len(ids), "completion_tokens": len(message)}
         if self.fingerprint:
             payload["system_fingerprint"] = self.fingerprint
         return payload
@@ -232,14 +232,14 @@ class FakeServer:
             rows.append((own, shown))
         return rows
 
-    def _told(self, ids: list[int], said: list[int], body: dict[str, Any]) -> dict | None:
+    def _given(self, ids: list[int], message: list[int], body: dict[str, Any]) -> dict | None:
         if body.get("logprobs") is None:
             return None
         echo = body.get("echo") and "no-echo" not in self.bad
-        rows = self._rows(ids + said)
-        tokens = ids + said
+        rows = self._rows(ids + message)
+        tokens = ids + message
         if not echo:
-            rows, tokens = rows[len(ids) :], said
+            rows, tokens = rows[len(ids) :], message
         if "SHORT" in self.tokenizer.decode(ids):
             rows = rows[:-3]
         offsets = np.cumsum([0, *(len(self.spell(t)) for t in tokens)])[:-1]

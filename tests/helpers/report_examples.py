@@ -20,7 +20,7 @@ from saltus.page.context import (
     ModelRow,
     ReportContext,
     RobustnessRow,
-    Said,
+    Stated,
 )
 from saltus.records import Evidence, Finding, Guard, Quantity, Replication
 
@@ -408,8 +408,8 @@ def hostile() -> tuple[list[Finding], ReportContext]:
         item_id=HOSTILE,
         prompt=f"\ttab {HOSTILE}\n\n  two spaces and a trailing one \ud800 \x1b[31m",
         target=HOSTILE,
-        before=Said(model=HOSTILE, text=HOSTILE, hard=0.0),
-        after=Said(model="after", text="</pre></body></html>", hard=1.0),
+        before=Stated(model=HOSTILE, text=HOSTILE, hard=0.0),
+        after=Stated(model="after", text="</pre></body></html>", hard=1.0),
     )
     return [bad], replace(
         made,
@@ -438,8 +438,8 @@ hypotheses:
 
 def context() -> ReportContext:
     """The context of `small()`."""
-    before = Said(model="induction-2l seed 0 step-152", text=" k", hard=0.0, soft=-3.9)
-    after = Said(model="induction-2l seed 0 step-280", text=" q", hard=1.0, soft=-0.1)
+    before = Stated(model="induction-2l seed 0 step-152", text=" k", hard=0.0, soft=-3.9)
+    after = Stated(model="induction-2l seed 0 step-280", text=" q", hard=1.0, soft=-0.1)
     return ReportContext(
         title="in-context copying",
         question="Does copying from context appear abruptly as a small transformer trains?",

@@ -87,10 +87,10 @@ class Dialogue(ToyTask):
     turns: int = 3
 
     def ask(self, item: Item) -> Generator[Request, Answer, None]:
-        said = ""
+        message = ""
         for turn in range(self.turns):
-            answer = yield Request(kind="generate", prompt=f"{said}{turn}. {item.question}")
-            said += f"{answer.text}\n"
+            answer = yield Request(kind="generate", prompt=f"{message}{turn}. {item.question}")
+            message += f"{answer.text}\n"
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Sequence[Score]:
         right = sum(a.text.strip() == item.target for a in answers) / len(answers)

@@ -32,7 +32,9 @@ def facts(**changes: Any) -> Facts:
     return Facts(**(base | changes))
 
 
-def said(verdict: str, changes: dict[str, Any] | None = None, *, of: dict[str, Any] | None = None, **more: Any) -> str:
+def message(
+    verdict: str, changes: dict[str, Any] | None = None, *, of: dict[str, Any] | None = None, **more: Any
+) -> str:
     """All caveats as one text; changes: of measurements, of: of facts."""
     return "\n".join(caveats(judged(changes, **more), 0, facts(**(of or {})), verdict))
 
@@ -47,43 +49,43 @@ def wanted(
 
 
 def test_a_replicated_leap_with_its_twin_needs_no_caveat() -> None:
-    assert said("transition") == ""
+    assert message("transition") == ""
 
 
 def test_what_the_assembler_said_comes_first() -> None:
     found = caveats(judged(caveats=("tokens are unequal",)), 0, facts(presence="below_floor"), "flat")
     assert found[0] == "tokens are unequal"
     assert "ABOUT TO APPEAR" in found[1].upper()
-    assert "ABOUT TO APPEAR" not in said("flat", of={"presence": "absent"}).upper()
+    assert "ABOUT TO APPEAR" not in message("flat", of={"presence": "absent"}).upper()
 
 
 @pytest.mark.parametrize("verdict", LEAPT + OTHERS)
 def test_leaps_without_a_twin_or_without_three_seeds_say_so_and_other_words_do_not(verdict: str) -> None:
-    text = said(verdict, of={"twin": "missing", "n_seeds": 1})
+    text = message(verdict, of={"twin": "missing", "n_seeds": 1})
     assert ("no soft twin" in text) == (verdict in LEAPT)
     assert ("replication is not known" in text) == (verdict in LEAPT)
 
 
 def test_replication_counts_seeds_and_needs_as_many_as_the_study_says() -> None:
-    assert "Seen in one run:" in said("sharp", of={"n_seeds": 1})
-    assert "Seen in 2 seeds:" in said("sharp", of={"n_seeds": 2})
-    assert "replication" not in said("transition", of={"n_seeds": 3})
-    assert "Seen in 3 seeds:" in said("sharp", analysis=Analysis(transition_seeds=4))
+    assert "Seen in one run:" in message("sharp", of={"n_seeds": 1})
+    assert "Seen in 2 seeds:" in message("sharp", of={"n_seeds": 2})
+    assert "replication" not in message("transition", of={"n_seeds": 3})
+    assert "Seen in 3 seeds:" in message("sharp", analysis=Analysis(transition_seeds=4))
 
 
 def test_a_sharp_curve_of_several_seeds_says_what_its_replication_lacks() -> None:
-    assert "one seed rises gradually or not at all" in said(
+    assert "one seed rises gradually or not at all" in message(
         "sharp", of={"contradicting": True, "onsets_together": False}
     )
-    assert "different places" in said("sharp", of={"onsets_together": False})
-    assert "1 of 3 seeds are sharp by themselves; 60% are needed" in said("sharp", of={"n_sharp": 1})
-    assert "different places" not in said("transition", of={"onsets_together": False})
+    assert "different places" in message("sharp", of={"onsets_together": False})
+    assert "1 of 3 seeds are sharp by themselves; 60% are needed" in message("sharp", of={"n_sharp": 1})
+    assert "different places" not in message("transition", of={"onsets_together": False})
 
 
 def test_a_gradual_rise_that_nobody_foresaw_says_so() -> None:
-    assert "not foreseen" in said("smooth", of={"shape_hard": "gradual", "predicted": "no"})
-    assert "not foreseen" not in said("smooth", of={"shape_hard": "gradual", "predicted": "yes"})
-    assert "not foreseen" not in said("transition")
+    assert "not foreseen" in message("smooth", of={"shape_hard": "gradual", "predicted": "no"})
+    assert "not foreseen" not in message("smooth", of={"shape_hard": "gradual", "predicted": "yes"})
+    assert "not foreseen" not in message("transition")
 
 
 @pytest.mark.parametrize(
@@ -92,43 +94,43 @@ def test_a_gradual_rise_that_nobody_foresaw_says_so() -> None:
 )
 def test_a_fall_after_a_rise_is_told_with_its_size_and_its_certainty(p: float, expected: str) -> None:
     fall = {"hard.trend.fall_p": p, "hard.trend.fall": 0.15, "hard.trend.spread": 0.6}
-    text = said("sharp", fall)
+    text = message("sharp", fall)
     assert ("falls by 25% of its range" in text) == bool(expected)
     assert expected in text
-    assert "falls by" not in said("irregular", fall), "the word says it"
-    assert "falls by" not in said("flat", fall, of={"presence": "absent", "shape_hard": "flat"})
+    assert "falls by" not in message("irregular", fall), "the word says it"
+    assert "falls by" not in message("flat", fall, of={"presence": "absent", "shape_hard": "flat"})
 
 
 def test_a_soft_score_that_turns_is_pointed_at_unless_the_word_says_it() -> None:
     for shape in ("falling", "non_monotone"):
-        assert "soft score falls or turns" in said("sharp", of={"shape_soft": shape})
-        assert "soft score falls or turns" not in said("irregular", of={"shape_soft": shape})
-        assert "soft score falls or turns" not in said("sharp", of={"shape_soft": shape}, soft=False)
-    assert "falls or turns" not in said("sharp", of={"shape_soft": "gradual"})
+        assert "soft score falls or turns" in message("sharp", of={"shape_soft": shape})
+        assert "soft score falls or turns" not in message("irregular", of={"shape_soft": shape})
+        assert "soft score falls or turns" not in message("sharp", of={"shape_soft": shape}, soft=False)
+    assert "falls or turns" not in message("sharp", of={"shape_soft": "gradual"})
 
 
 def test_scatter_beyond_three_times_what_the_items_allow_is_told() -> None:
-    text = said("transition", {"hard.shape.dispersion": 3.1})
+    text = message("transition", {"hard.shape.dispersion": 3.1})
     assert "Scatter is 3.1 times what 500 items allow" in text
-    assert "Scatter" not in said("transition", {"hard.shape.dispersion": 3.0})
+    assert "Scatter" not in message("transition", {"hard.shape.dispersion": 3.0})
     unknown = {"hard.shape.dispersion": 9.0, "hard.series.known": False}
-    assert "Scatter" not in said("transition", unknown), "where errors are unknown the scatter is the error"
+    assert "Scatter" not in message("transition", unknown), "where errors are unknown the scatter is the error"
     bare = {"hard.shape.dispersion": 9.0, "hard.series.n": np.nan}
-    assert "times what the items allow" in said("transition", bare)
+    assert "times what the items allow" in message("transition", bare)
 
 
 def test_a_score_that_starts_off_its_floor_rose_before_the_series() -> None:
-    assert "before the series" in said("unresolved", of={"shape_hard": "flat"})
-    assert "before the series" not in said("flat", of={"shape_hard": "flat", "presence": "absent"})
+    assert "before the series" in message("unresolved", of={"shape_hard": "flat"})
+    assert "before the series" not in message("flat", of={"shape_hard": "flat", "presence": "absent"})
 
 
 def test_pooled_families_that_disagree_are_named_with_their_numbers() -> None:
     pool = {"apart.models": 20, "apart.off": 5, "apart.steepest": [1e9, 0.8, 7e10, 0.3]}
-    sure = said("irregular", pool | {"apart.disagree": 2})
+    sure = message("irregular", pool | {"apart.disagree": 2})
     assert "5 of 20 models stand against the rest (one scores 0.8 at tokens 1e+09, another 0.3 at 7e+10)" in sure
     assert "may be noise" not in sure
-    assert "may be noise" in said("unresolved", pool | {"apart.disagree": 1})
-    assert "models stand against" not in said("unresolved", pool | {"apart.disagree": 0})
+    assert "may be noise" in message("unresolved", pool | {"apart.disagree": 1})
+    assert "models stand against" not in message("unresolved", pool | {"apart.disagree": 0})
 
 
 # what to add

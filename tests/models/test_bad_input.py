@@ -133,10 +133,10 @@ def test_a_bad_checkpoint_is_named_the_rest_is_asked_and_mended_it_is_asked_alon
     damage(runs / BAD)
     entry = {"from": "dir:runs/step-{step}", "series": "S"}
     report, store = study(tmp_path, entry)
-    (said,) = [line for line in report.failures if not line.split(": ")[1][:1].isdigit()]
-    assert str(runs / BAD) in said
-    assert named in said
-    assert do in said
+    (message,) = [line for line in report.failures if not line.split(": ")[1][:1].isdigit()]
+    assert str(runs / BAD) in message
+    assert named in message
+    assert do in message
     assert [m.error is None for m in report.models] == [True, True, False, True]
     table = store.item_table(load(tmp_path / "study.yaml")).collect()
     healthy = table.filter(~pl.col("location").str.ends_with(BAD))
@@ -169,13 +169,13 @@ def test_the_command_lists_failures_at_the_end_and_retries_them(
         out = capsys.readouterr()
         return int(end.value.code or 0), out.out + out.err
 
-    code, said = command()
+    code, message = command()
     assert code == 3
-    assert "up_proj.weight" in said.replace("\n", "")
+    assert "up_proj.weight" in message.replace("\n", "")
     shutil.copy(four / BAD / "model.safetensors", runs / BAD)
-    code, said = command()
+    code, message = command()
     assert code == 0
-    assert "up_proj" not in said
+    assert "up_proj" not in message
 
 
 def test_a_damaged_gguf_file_is_named_among_good_ones(four: Path, tmp_path: Path) -> None:
@@ -260,9 +260,9 @@ def test_bad_answers_of_a_server_are_failures_by_name_and_asked_again(
     }
     local = {"from": "dir:runs/step-{step}", "step": [1]}
     report, store = study(tmp_path, alive, local)
-    said = "\n".join(report.failures)
+    message = "\n".join(report.failures)
     for words in TROUBLE.values():
-        assert words in said
+        assert words in message
     assert report.failed == len(TROUBLE), "what passes by itself (FLAKY, BUSY) passed"
     assert all(server.url in line for line in report.failures)
     failed = store.item_table(load(tmp_path / "study.yaml")).filter(pl.col("state") == "failed")

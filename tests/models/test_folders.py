@@ -148,7 +148,7 @@ def test_series_yaml_adds_to_a_pattern(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("points: [{path: a, steps: 3}]", r"series.yaml:1.*steps.*`step`"),
         ("points:\n  - {path: a}\n  - {path: a}", "twice"),
@@ -156,15 +156,15 @@ def test_series_yaml_adds_to_a_pattern(tmp_path: Path) -> None:
         ("points: [", "not valid YAML"),
     ],
 )
-def test_mistakes_in_series_yaml_are_named(text: str, said: str, tmp_path: Path) -> None:
+def test_mistakes_in_series_yaml_are_named(text: str, message: str, tmp_path: Path) -> None:
     touch(tmp_path / "a")
     (tmp_path / "series.yaml").write_text(text)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         listed(tmp_path, ".")
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("run/step-{step}", "did you mean `.*runs`"),
         ("runs/step{step}", "holds step-1, step-2"),
@@ -173,10 +173,10 @@ def test_mistakes_in_series_yaml_are_named(text: str, said: str, tmp_path: Path)
         ("nowhere/at/all", "no folder .*nowhere"),
     ],
 )
-def test_no_match_says_what_is_there(source: str, said: str, tmp_path: Path) -> None:
+def test_no_match_says_what_is_there(source: str, message: str, tmp_path: Path) -> None:
     touch(tmp_path / "runs/step-1", tmp_path / "runs/step-2")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         listed(tmp_path, source)
 
 
@@ -197,8 +197,8 @@ def test_half_written_checkpoints_are_listed_and_fail_on_opening(tmp_path: Path,
     (tmp_path / "step-4/model.safetensors.index.json").write_text(json.dumps(index))
     refs = listed(tmp_path, "step-{step}")
     assert [r.coords["step"] for r in refs] == [1, 2, 3, 4, 5]
-    said = ("no config.json", "model.safetensors: .* bytes", "no model.safetensors", "model-00001-of-00002")
-    for ref, words in zip(refs, said, strict=False):
+    message = ("no config.json", "model.safetensors: .* bytes", "no model.safetensors", "model-00001-of-00002")
+    for ref, words in zip(refs, message, strict=False):
         with pytest.raises(ModelError, match=words):
             adapter.open(ref, ASK)
     model = adapter.open(refs[4], ASK)

@@ -207,7 +207,7 @@ def test_an_interrupted_download_is_fetched_again(hub: FakeHub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("org/pico-10m@stage{step}", "no revision .* matches `stage.*step0"),
         ("org/pico-10n", "org/pico-10n can be neither reached"),
@@ -215,8 +215,8 @@ def test_an_interrupted_download_is_fetched_again(hub: FakeHub) -> None:
         ("a/b/c", "no repository of the hub"),
     ],
 )
-def test_mistakes_say_what_is_there(source: str, said: str, hub: FakeHub) -> None:
-    with pytest.raises(UserError, match=said):
+def test_mistakes_say_what_is_there(source: str, message: str, hub: FakeHub) -> None:
+    with pytest.raises(UserError, match=message):
         listed(source)
 
 

@@ -30,11 +30,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no chro
 
 def in_browser(page: str, script: str, folder: Path, *flags: str) -> Any:
     """What `script` (an expression, or a promise of one) gives on the loaded page."""
-    told = f"""Promise.resolve({script}).then((value) => {{
+    given = f"""Promise.resolve({script}).then((value) => {{
         const out = document.createElement("pre");
         out.id = "told"; out.textContent = JSON.stringify(value); document.body.append(out); }})"""
     file = folder / "page.html"
-    page = POLICY.sub("", page).replace("</body>", f"<script>{told}</script></body>")
+    page = POLICY.sub("", page).replace("</body>", f"<script>{given}</script></body>")
     file.write_bytes(page.encode("utf-8", "backslashreplace"))
     command = [
         CHROMIUM,

@@ -209,9 +209,9 @@ def test_thousands_of_findings_stay_under_three_megabytes_and_none_is_lost_silen
     html = path.read_text(encoding="utf-8")
     rows = len(re.findall(r'<span class="sa-v ', html))
     assert rows > 1500
-    said = re.search(r"([\d,]+) findings without a row here are in findings.jsonl", html)
-    assert said is not None
-    assert rows + int(said.group(1).replace(",", "")) == 4000
+    message = re.search(r"([\d,]+) findings without a row here are in findings.jsonl", html)
+    assert message is not None
+    assert rows + int(message.group(1).replace(",", "")) == 4000
     full = re.search(r"(\d+) of 4,000 findings have a section", html)
     assert full is not None
     assert html.count('<article class="sa-finding"') == int(full.group(1))

@@ -35,21 +35,21 @@ def lines(*findings: Finding, stated: tuple[str, ...] = ()) -> list[str]:
     return untested(findings, ReportContext(not_tested=stated))
 
 
-def named(word: str, said: list[str]) -> int:
-    return sum(word in line for line in said)
+def named(word: str, message: list[str]) -> int:
+    return sum(word in line for line in message)
 
 
 def test_a_bare_finding_leaves_every_gap_and_what_lies_beyond_its_points() -> None:
-    said = lines(finding(**BARE))
-    assert all(named(word, said) == 1 for word in GAPS)
-    assert "beyond the last point" in said[-1]
-    assert len(said) == len(GAPS) + 1
+    message = lines(finding(**BARE))
+    assert all(named(word, message) == 1 for word in GAPS)
+    assert "beyond the last point" in message[-1]
+    assert len(message) == len(GAPS) + 1
 
 
 @pytest.mark.parametrize("word", GAPS)
 def test_one_finding_that_fills_a_gap_fills_it_and_no_other(word: str) -> None:
-    said = lines(finding(**BARE), finding(**(BARE | GAPS[word])))
-    assert {w for w in GAPS if named(w, said)} == GAPS.keys() - {word}
+    message = lines(finding(**BARE), finding(**(BARE | GAPS[word])))
+    assert {w for w in GAPS if named(w, message)} == GAPS.keys() - {word}
 
 
 @pytest.mark.parametrize("word", GAPS)
@@ -59,10 +59,10 @@ def test_a_gap_is_not_filled_by_a_finding_that_is_not_primary(word: str) -> None
 
 @pytest.mark.parametrize("word", GAPS)
 def test_what_the_caller_states_stands_first_and_is_not_said_again(word: str) -> None:
-    said = lines(finding(**BARE), stated=(STATED[word],))
-    assert said[0] == STATED[word]
-    assert named(word, said[1:]) == 0
-    assert all(named(other, said[1:]) == 1 for other in GAPS.keys() - {word})
+    message = lines(finding(**BARE), stated=(STATED[word],))
+    assert message[0] == STATED[word]
+    assert named(word, message[1:]) == 0
+    assert all(named(other, message[1:]) == 1 for other in GAPS.keys() - {word})
 
 
 def test_a_finding_that_was_not_localised_was_looked_into_all_the_same() -> None:

@@ -24,7 +24,7 @@ from helpers import report_examples as examples
 
 
 @pytest.mark.parametrize(
-    ("value", "axis", "said"),
+    ("value", "axis", "message"),
     [
         (2_300_000, "tokens", "2.3 M tokens"),
         (300e9, "tokens", "300 B tokens"),
@@ -38,13 +38,13 @@ from helpers import report_examples as examples
         (None, "tokens", "—"),
     ],
 )
-def test_axis_values(value: float | None, axis: str, said: str) -> None:
-    told = num.on_axis(value, axis, unit=True)
-    assert told.replace(num.NARROW, " ").replace(num.NBSP, " ") == said
+def test_axis_values(value: float | None, axis: str, message: str) -> None:
+    given = num.on_axis(value, axis, unit=True)
+    assert given.replace(num.NARROW, " ").replace(num.NBSP, " ") == message
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         (0.8123, "0.812"),
         (-3.9, "−3.90"),
@@ -57,8 +57,8 @@ def test_axis_values(value: float | None, axis: str, said: str) -> None:
         (0.0999, "0.0999"),
     ],
 )
-def test_plain_numbers(value: float | None, said: str) -> None:
-    assert num.plain(value) == said
+def test_plain_numbers(value: float | None, message: str) -> None:
+    assert num.plain(value) == message
 
 
 def test_small_probabilities_are_bounds() -> None:
@@ -93,15 +93,15 @@ def test_control_and_direction_characters_are_spelled_out() -> None:
 
 
 def test_the_answer_is_three_sentences_about_what_was_found() -> None:
-    said = answer(examples.small(), examples.context())
-    assert len(said) == 3
-    assert said[0].startswith("2 of the 10 curves judged leap (")
-    assert "1 only seems to leap, because of its metric (addition[digits=3] in addition" in said[0]
-    assert said[1] == (
+    message = answer(examples.small(), examples.context())
+    assert len(message) == 3
+    assert message[0].startswith("2 of the 10 curves judged leap (")
+    assert "1 only seems to leap, because of its metric (addition[digits=3] in addition" in message[0]
+    assert message[1] == (
         "Of the 4 hypotheses registered in advance, 2 are kept (H1, H2), 1 is refuted (H3) and 1 is undecided (H4)."
     )
-    assert "about 1\u202f% of curves like these" in said[2]
-    assert "asked in other ways, 1 of 1 curves get another verdict" in said[2]
+    assert "about 1\u202f% of curves like these" in message[2]
+    assert "asked in other ways, 1 of 1 curves get another verdict" in message[2]
 
 
 def test_the_answer_for_one_none_and_many() -> None:
@@ -125,11 +125,11 @@ def test_a_gap_that_the_caller_states_is_not_stated_again() -> None:
 
 
 def test_the_text_alternative_holds_the_numbers() -> None:
-    told = described(examples.copying(np.random.default_rng(5)))
-    told = told.replace(num.NARROW, " ").replace(num.NBSP, " ")
-    assert "copying in induction-2l, along tokens" in told
-    assert "half of it by 640 k tokens (between 467 k and 860 k)" in told
-    assert "token_logprob jumps as the hard one does" in told
+    given = described(examples.copying(np.random.default_rng(5)))
+    given = given.replace(num.NARROW, " ").replace(num.NBSP, " ")
+    assert "copying in induction-2l, along tokens" in given
+    assert "half of it by 640 k tokens (between 467 k and 860 k)" in given
+    assert "token_logprob jumps as the hard one does" in given
     loss = described(examples.copying_on_loss(np.random.default_rng(5)))
     assert "There is no soft score: the loss table holds accuracies only." in loss
 

@@ -24,7 +24,7 @@ def test_a_good_design_tells_leaps_from_smooth_rises_and_a_poor_one_does_not() -
     for row in good.rows:
         assert row.leap + row.smooth + row.unresolved + row.other == pytest.approx(1.0)
     assert good.rows[0].leap > 0.8 > good.rows[-1].leap
-    assert any("transition needs" in said for said in good.advice)
+    assert any("transition needs" in message for message in good.advice)
 
 
 def test_too_few_points_are_said_to_be_unresolved() -> None:

@@ -74,11 +74,11 @@ def test_a_scale_that_was_run_is_declined(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "said"),
+    ("at", "message"),
     [("1e12", "AXIS=VALUE"), ("tokns=1e12", "tokens"), ("tokens=many", "a number"), ("tokens=-1", "above 0")],
 )
-def test_mistakes_in_at_are_told(at: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_mistakes_in_at_are_told(at: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         parse_at(at)
 
 

@@ -137,8 +137,8 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_judged_is_refused_with_place_and_remedy(analyze: Analyze, name: str) -> None:
     changes, where, found, do = REFUSED[name]
-    code, said, err = analyze(table(**changes))
-    assert (code, said) == (2, {})
+    code, message, err = analyze(table(**changes))
+    assert (code, message) == (2, {})
     assert err.startswith(where)
     assert found in err
     assert do in err
@@ -189,20 +189,20 @@ def test_one_point_or_none_is_refused_with_what_is_missing(analyze: Analyze, row
 def test_single_bad_cells_are_left_out_counted_and_named(
     analyze: Analyze, changes: dict[str, Any], lost: int, why: str, note: str
 ) -> None:
-    code, said, _ = analyze(table(**changes))
+    code, message, _ = analyze(table(**changes))
     assert code == 0
-    (finding,) = said["findings"]
+    (finding,) = message["findings"]
     assert f"{lost} rows left out: {why}" in finding["caveats"]
-    assert said["left_out"] == {why: lost}
-    assert any(note in n for n in said["notes"])
+    assert message["left_out"] == {why: lost}
+    assert any(note in n for n in message["notes"])
 
 
 def test_negative_errors_and_unknown_columns_are_said(analyze: Analyze) -> None:
     frame = table(stderr=[-0.01, *[0.01] * 9], n_itmes=[5] * 10, colour=["red"] * 10)
-    code, said, _ = analyze(frame.drop("n_items"))
+    code, message, _ = analyze(frame.drop("n_items"))
     assert code == 0
-    assert any("column `stderr`, row 1: negative or infinite in 1 row" in n for n in said["notes"])
-    (unread,) = [n for n in said["notes"] if "not read" in n]
+    assert any("column `stderr`, row 1: negative or infinite in 1 row" in n for n in message["notes"])
+    (unread,) = [n for n in message["notes"] if "not read" in n]
     assert "`n_itmes` (--rename n_itmes=n_items, if it is that)" in unread
     assert "`colour`" in unread
 
@@ -220,9 +220,9 @@ def test_duplicated_points_count_once_and_contradicting_ones_are_named(analyze: 
 
 
 def test_a_slight_difference_between_floors_is_averaged_and_said(analyze: Analyze) -> None:
-    code, said, _ = analyze(table(floor=[0.25] * 5 + [0.27] * 5))
+    code, message, _ = analyze(table(floor=[0.25] * 5 + [0.27] * 5))
     assert code == 0
-    assert any("differ by 0.02" in c for c in said["findings"][0]["caveats"])
+    assert any("differ by 0.02" in c for c in message["findings"][0]["caveats"])
 
 
 def test_items_may_have_floors_of_their_own() -> None:

@@ -18,8 +18,8 @@ from helpers.built import saltus
 def test_the_demonstration_keeps_its_hypotheses(installed: Path, tmp_path: Path) -> None:
     done = saltus(installed, tmp_path, "demo", "--json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    outcomes = {h["id"]: (h["outcome"], h["why"]) for h in said["hypotheses"]}
+    message = json.loads(done.stdout)
+    outcomes = {h["id"]: (h["outcome"], h["why"]) for h in message["hypotheses"]}
     assert {name: outcome for name, (outcome, _) in outcomes.items()} == dict.fromkeys(
         ("H1", "H2", "H3", "H4", "H5"), "kept"
     ), outcomes
@@ -27,4 +27,4 @@ def test_the_demonstration_keeps_its_hypotheses(installed: Path, tmp_path: Path)
     assert 50_000 < page.stat().st_size < 3_000_000
     again = json.loads(saltus(installed, tmp_path, "demo", "--json").stdout)
     assert again["asked"] == 0
-    assert [f["verdict"] for f in again["findings"]] == [f["verdict"] for f in said["findings"]]
+    assert [f["verdict"] for f in again["findings"]] == [f["verdict"] for f in message["findings"]]

@@ -89,7 +89,7 @@ def test_generation_shows_what_was_said(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "prompt", "continuation", "policy", "said"),
+    ("source", "prompt", "continuation", "policy", "message"),
     [
         ("dir:out/checkpoint-50", "the", " fox", {}, "no BOS"),
         ("dir:out/checkpoint-50", "the ", "fox", {}, "trailing space"),
@@ -105,9 +105,9 @@ def test_generation_shows_what_was_said(out: Path) -> None:
     ],
 )
 def test_what_misleads_is_warned_of(
-    source: str, prompt: str, continuation: str, policy: dict[str, Any], said: str, out: Path
+    source: str, prompt: str, continuation: str, policy: dict[str, Any], message: str, out: Path
 ) -> None:
-    assert said in warned(out, source, prompt, continuation, **policy)
+    assert message in warned(out, source, prompt, continuation, **policy)
 
 
 def test_a_sound_question_earns_no_warning_about_its_prompt(out: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_scripted_model_can_be_examined_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "task", "said"),
+    ("source", "task", "message"),
     [
         ("out/checkpoint-50", None, "scheme:source"),
         ("dri:out", None, "`dir`"),
@@ -131,8 +131,8 @@ def test_a_scripted_model_can_be_examined_too() -> None:
         ("dir:out/checkpoint-50", "adition", "`addition`"),
     ],
 )
-def test_mistakes_are_explained(source: str, task: str | None, said: str, out: Path) -> None:
-    with pytest.raises(UserError, match=said):
+def test_mistakes_are_explained(source: str, task: str | None, message: str, out: Path) -> None:
+    with pytest.raises(UserError, match=message):
         examine(source, task, base=out)
 
 
@@ -148,7 +148,7 @@ def test_settings_are_those_of_a_study(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ("dtype=int4", "dtype"),
         ("device_map=toaster", "device_map"),
@@ -157,8 +157,8 @@ def test_settings_are_those_of_a_study(out: Path) -> None:
         ("allow=[", "not valid YAML"),
     ],
 )
-def test_a_wrong_setting_is_refused_as_in_a_study(setting: str, said: str, out: Path) -> None:
-    with pytest.raises(UserError, match=said):
+def test_a_wrong_setting_is_refused_as_in_a_study(setting: str, message: str, out: Path) -> None:
+    with pytest.raises(UserError, match=message):
         examine("dir:out/checkpoint-50", base=out, settings=[setting])
 
 

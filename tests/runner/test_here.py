@@ -35,7 +35,7 @@ def test_options_name_an_executor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"shard_of": "3"}, "--shard 3"),
         ({"shard_of": "5/4"}, "there is no shard 5/4"),
@@ -47,8 +47,8 @@ def test_options_name_an_executor() -> None:
         ({"on": "ray:ray://head:10001"}, "Ray's client protocol"),
     ],
 )
-def test_options_that_cannot_be_are_refused_by_name(options: dict[str, str], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_options_that_cannot_be_are_refused_by_name(options: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         chosen(**options)
 
 

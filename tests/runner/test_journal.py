@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "small.saltus")
 
 
-def told(store: Store) -> list[tuple[str, Any]]:
+def given(store: Store) -> list[tuple[str, Any]]:
     """(kind, its state or what it is about) of every event."""
     return [(e.kind, e.data.get("state") or e.data.get("what")) for e in events.read(store.place)]
 
@@ -32,7 +32,7 @@ def test_a_run_says_when_it_began_and_how_it_ended(store: Store) -> None:
     study = SmallStudy(limit=5, points=2)
     run(study, store)
     run(study, store)
-    assert told(store) == [("run", "started"), ("run", "finished")] * 2
+    assert given(store) == [("run", "started"), ("run", "finished")] * 2
     first, second = (e.data for e in events.read(store.place)[1::2])
     assert (first["asked"], first["known"], first["failed"]) == (10, 0, 0)
     assert (second["asked"], second["known"]) == (0, 10)
@@ -56,7 +56,7 @@ def test_an_interrupted_run_says_so(store: Store) -> None:
 
     with pytest.raises(Interrupted):
         run(SmallStudy(limit=50, points=1), store, progress=stop)
-    assert told(store)[-1] == ("run", "interrupted")
+    assert given(store)[-1] == ("run", "interrupted")
 
 
 def test_deviations_and_guards_are_told_once_until_they_change(store: Store) -> None:

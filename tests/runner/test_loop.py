@@ -133,8 +133,8 @@ def test_failed_answers_are_stored_named_and_retried(store: Store) -> None:
     assert table["missing"].to_list() == ["failed: scripted to fail"] * 2
     items = store.item_table(study).filter(pl.col("state") == "failed").collect()
     assert items["value"].null_count() == items.height == 4
-    mended = run(study, store)
-    assert (mended.asked, mended.failed, mended.known) == (2, 0, 8)
+    fixed = run(study, store)
+    assert (fixed.asked, fixed.failed, fixed.known) == (2, 0, 8)
     assert store.table(study).collect()["n_missing"].to_list() == [0, 0]
     assert store.verify() == []
 

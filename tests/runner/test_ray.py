@@ -178,8 +178,8 @@ def test_a_model_that_kills_its_workers_is_a_failure_and_the_rest_goes_on(
     assert [m.error is not None for m in report.models] == [True] * 3
     assert all("its worker died 2 times" in line for line in report.failures)
     assert store.answers_count() == 3 * 2 * 16, "two segments of each worker's twenty answers"
-    mended = run(study(tmp_path), store, settings=SETTINGS)
-    assert mended.failed == 0
+    fixed = run(study(tmp_path), store, settings=SETTINGS)
+    assert fixed.failed == 0
     assert_same(store, whole(tmp_path, what), what)
 
 
@@ -249,9 +249,9 @@ def test_ctrl_c_at_the_command_line_and_the_same_command_again(cluster: LocalClu
         assert time.monotonic() < until
         time.sleep(0.02)
     os.killpg(driver.pid, signal.SIGINT)  # what a terminal sends to everybody in the foreground
-    _, said = driver.communicate(timeout=60)
-    assert driver.returncode == 130, said
-    assert "What was answered is stored" in said
+    _, message = driver.communicate(timeout=60)
+    assert driver.returncode == 130, message
+    assert "What was answered is stored" in message
     store = Store(tmp_path / "study.saltus")
     stopped = given(tmp_path).total()
     assert store.answers_count() == stopped < 800
@@ -266,10 +266,10 @@ def test_a_killed_driver_changes_no_number_and_costs_the_segments_in_flight() ->
     script = ROOT / "benchmarks" / "kills.py"
     command = [sys.executable, str(script), "--kills", "4", "--on", "ray"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    said = json.loads(done.stdout.splitlines()[-1])["runs"]["ray"]
-    assert (said["kills"], said["identical"], said["damage"]) == (4, True, False)
-    assert said["while_asking"] > 0
-    assert said["given_twice"] <= said["in_flight_at_most"]
+    message = json.loads(done.stdout.splitlines()[-1])["runs"]["ray"]
+    assert (message["kills"], message["identical"], message["damage"]) == (4, True, False)
+    assert message["while_asking"] > 0
+    assert message["given_twice"] <= message["in_flight_at_most"]
 
 
 def test_a_private_cluster_is_this_machines_alone_and_goes_with_the_run(

@@ -57,10 +57,10 @@ def test_a_curve_that_no_law_follows_is_said_to_miss() -> None:
 
 
 def test_the_reader_is_told_how_far_the_line_lies_off_and_where() -> None:
-    told = [c for c in judged([stairs, stairs, stairs]).caveats if "drawn curve" in c]
-    assert len(told) == 1
+    given = [c for c in judged([stairs, stairs, stairs]).caveats if "drawn curve" in c]
+    assert len(given) == 1
     for part in ("of the hard score misses", "of 72 points", "at tokens"):
-        assert part in told[0]
+        assert part in given[0]
     leap = logistic(10.5, 0.2, 0.1, 0.9)
     assert not [c for c in judged([leap, leap, leap]).caveats if "drawn curve" in c]
 

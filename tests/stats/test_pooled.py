@@ -61,8 +61,8 @@ def test_a_pool_whose_models_disagree_is_irregular_and_says_which() -> None:
     assert agreeing.verdict == "sharp"
     assert disagreeing.verdict == "irregular"
     assert set(disagreeing.verdict_weights) == {"irregular"}
-    (said,) = [c for c in disagreeing.caveats if "--series family" in c]
-    assert "of 40 models" in said
+    (message,) = [c for c in disagreeing.caveats if "--series family" in c]
+    assert "of 40 models" in message
     (evidence,) = [e for e in disagreeing.evidence if e.name == "models agree"]
     assert evidence.passed is False
 

@@ -72,10 +72,10 @@ def test_an_unknown_floor_is_not_assumed(curve: Curve, presence: str, verdict: s
     for finding in judge(without_floor(curve), Analysis(resamples=2), RNG(21)):
         assert (finding.presence, finding.verdict) == (presence, verdict)
         assert finding.floor_source == "earliest points, no floor is given"
-        (said,) = [e for e in finding.evidence if e.name == "presence"]
-        assert "give `floor` or `nominal_floor`" in said.why
+        (message,) = [e for e in finding.evidence if e.name == "presence"]
+        assert "give `floor` or `nominal_floor`" in message.why
         if presence == "unknown":
-            assert said.passed is None
+            assert message.passed is None
             assert finding.minimum_detectable_effect is None
             assert any("A floor" in n for n in finding.next_data)
 

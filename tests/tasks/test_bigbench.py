@@ -59,10 +59,10 @@ def test_generation_takes_the_first_match_and_any_target():
     assert [r.kind for r in requests] == ["generate", "loglikelihood", "loglikelihood"]
     assert requests[0].prompt == "Word: cat\nRhyme:"
     assert requests[1].continuation == " hat"
-    told = Answer(key="", token_logprobs=(-1.0,), token_ranks=(0,), greedy=True)
-    raw, _ = task.score(item, [Answer(key="", text=" bat, of course"), told, told])
+    given = Answer(key="", token_logprobs=(-1.0,), token_ranks=(0,), greedy=True)
+    raw, _ = task.score(item, [Answer(key="", text=" bat, of course"), given, given])
     assert raw.hard == 1.0
-    assert task.score(item, [Answer(key="", text="42!"), told, told])[0].hard == 0.0
+    assert task.score(item, [Answer(key="", text="42!"), given, given])[0].hard == 0.0
     demos = tuple(task.demos(item, 2, RNG))
     text = next(task.ask(replace(item, demos=demos))).prompt
     assert text.count("\n\n") == 2

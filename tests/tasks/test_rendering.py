@@ -27,11 +27,11 @@ def test_letters_list_the_choices_and_answer_with_one():
 
 
 @pytest.mark.parametrize(
-    ("text", "answer", "told"),
+    ("text", "answer", "given"),
     [("Answer:", "42", " 42"), ("Answer: ", "42", "42"), ("Answer:", " 42", " 42"), ("", "42", "42")],
 )
-def test_there_is_exactly_one_space_before_an_answer(text, answer, told):
-    assert continuation(text, answer, STYLES["qa"]) == told
+def test_there_is_exactly_one_space_before_an_answer(text, answer, given):
+    assert continuation(text, answer, STYLES["qa"]) == given
 
 
 def test_braces_in_an_item_stay_as_they_are():

@@ -144,7 +144,7 @@ def test_an_unknown_word_is_a_failure_not_a_wrong_answer(small_zoo, tmp_path) ->
 
 
 @pytest.mark.parametrize(
-    ("source", "options", "said"),
+    ("source", "options", "message"),
     [
         ("induction-2", {}, "induction-2l"),
         ("induction-2l", {"widht": 32}, "width"),
@@ -155,8 +155,8 @@ def test_an_unknown_word_is_a_failure_not_a_wrong_answer(small_zoo, tmp_path) ->
         ("induction-2l", {"seeds": []}, "whole numbers"),
     ],
 )
-def test_mistakes_are_told_with_what_is_right(source, options, said, tmp_path) -> None:
-    with pytest.raises(UserError, match=said):
+def test_mistakes_are_told_with_what_is_right(source, options, message, tmp_path) -> None:
+    with pytest.raises(UserError, match=message):
         refs(source, tmp_path, options=options)
 
 
@@ -177,8 +177,8 @@ def test_a_training_that_fails_is_the_models_failure(small_zoo, tmp_path, monkey
 
 def work_until(job: cache.Job, name: str) -> list[int]:
     """A real worker process, killed once the checkpoint is there. The steps it told."""
-    told: list[int] = []
-    crew = cache._Crew(lambda job, step, steps: told.append(step))
+    shown: list[int] = []
+    crew = cache._Crew(lambda job, step, steps: shown.append(step))
     thread = threading.Thread(target=crew.train, args=(job,))
     thread.start()
     while not (job.folder / name).exists() and thread.is_alive():
@@ -187,7 +187,7 @@ def work_until(job: cache.Job, name: str) -> list[int]:
     for process in list(crew._running):
         os.kill(process.pid, signal.SIGKILL)
     thread.join()
-    return told
+    return shown
 
 
 @pytest.mark.slow
@@ -218,7 +218,7 @@ def test_a_failing_worker_says_why(tmp_path) -> None:
     job.folder.parent.mkdir(parents=True)
     job.folder.write_text("a file where a folder should be")
     with pytest.raises(RuntimeError, match="FileExistsError"):
-        cache._Crew(lambda *told: None).train(job)
+        cache._Crew(lambda *shown: None).train(job)
 
 
 @pytest.mark.slow

@@ -73,19 +73,12 @@ def parse_choices(
     rename: Sequence[str] | None = None,
     checks: Sequence[str] | None = None,
     formats: Sequence[str] | None = None,
-    wide: str | None = None,
-    metric: str | None = None,
-    percent: str | None = None,
-    coords: str | None = None,
-    pattern: str | None = None,
 ) -> Choices:
     """From the command line's words. Raises UserError with the nearest valid one."""
     for word in axis or ():
         _known(word, AXES, "--axis")
     for word in slices or ():
         _known(word, SLICES, "--slice")
-    if pattern:
-        compiled(pattern)
     return Choices(
         axis=tuple(axis or ()),
         series=tuple(s.strip() for s in series.split(",")) if series else (),
@@ -95,12 +88,27 @@ def parse_choices(
         rename=_pairs(rename, "--rename", "score=value"),
         checks=tuple(checks) if checks else None,
         formats=tuple(formats) if formats else None,
-        wide=wide,
-        metric=metric,
-        percent=None if percent is None else tuple(p.strip() for p in percent.split(",") if p.strip()),
-        coords=coords,
-        pattern=pattern,
     )
+
+
+def parse_reading(
+    *,
+    wide: str | None = None,
+    metric: str | None = None,
+    percent: str | None = None,
+    coords: str | None = None,
+    pattern: str | None = None,
+) -> dict[str, Any]:
+    """The same for how files are read: arguments of Choices. Raises UserError."""
+    if pattern:
+        compiled(pattern)
+    return {
+        "wide": wide,
+        "metric": metric,
+        "percent": None if percent is None else tuple(p.strip() for p in percent.split(",") if p.strip()),
+        "coords": coords,
+        "pattern": pattern,
+    }
 
 
 def _known(word: str, known: Sequence[str], option: str) -> None:

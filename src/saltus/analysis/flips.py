@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from saltus.page.context import ItemFlip, Said
+from saltus.page.context import ItemFlip, Stated
 from saltus.records import Evidence, Finding
 from saltus.store import Store
 from saltus.verdict import JUMPED
@@ -52,12 +52,12 @@ def _flip(store: Store, finding: Finding, row: dict) -> ItemFlip:  # type: ignor
         item_id=row["item_id"],
         prompt=" ".join(part for part in (item.get("context"), item.get("question")) if part),
         target=target if isinstance(target, str) else " | ".join(target),
-        before=_said(store, row, ""),
-        after=_said(store, row, "_after"),
+        before=_stated(store, row, ""),
+        after=_stated(store, row, "_after"),
     )
 
 
-def _said(store: Store, row: dict, which: str) -> Said:  # type: ignore[type-arg]
+def _stated(store: Store, row: dict, which: str) -> Stated:  # type: ignore[type-arg]
     """What was answered: the generated text, or how likely and how ranked the target's tokens were."""
     asks = store.asks(row[f"model_identity{which}"]).filter(pl.col("ask_id") == row[f"ask_id{which}"])
     keys = asks.collect()["keys"].to_list()[0]
@@ -71,4 +71,4 @@ def _said(store: Store, row: dict, which: str) -> Said:  # type: ignore[type-arg
             for a in answers
         )
     )
-    return Said(model=str(row[f"model{which}"]), text=text, hard=row[f"value{which}"])
+    return Stated(model=str(row[f"model{which}"]), text=text, hard=row[f"value{which}"])

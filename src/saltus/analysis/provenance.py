@@ -190,17 +190,17 @@ def _cost(store: Store, found: Contents) -> Cost:
 def _not_tested(study: Study) -> tuple[str, ...]:
     conditions = [c for cross in study.conditions() for c in cross]
     left = sorted(VARIES - varied(conditions))
-    said = []
+    stated = []
     if left:
         named = ", ".join(left[:-1]) + f" and {left[-1]}" if len(left) > 1 else left[0]
-        said.append(f"Not varied: {named}.")
+        stated.append(f"Not varied: {named}.")
     silent = sorted({c.kind for c in conditions if c.kind != "baseline" and not getattr(c, "varies", ())})
     if silent:
-        said.append(f"What {', '.join(silent)} varies is not stated.")
-    said.append("Nothing inside the networks was changed.")
+        stated.append(f"What {', '.join(silent)} varies is not stated.")
+    stated.append("Nothing inside the networks was changed.")
     if study.repeats == 1:
-        said.append("Every question was asked once.")
-    return tuple(said)
+        stated.append("Every question was asked once.")
+    return tuple(stated)
 
 
 def _task(task: Task) -> TaskRow:

@@ -71,7 +71,8 @@ def _bars(calibration: Calibration) -> Iterator[str]:
 def _confusion(calibration: Calibration) -> Iterator[str]:
     rows = ((word, calibration.confusion.get(word)) for word in WORDS)
     return _table(
-        ("truth", *WORDS), ((word, *(str(counts.get(said, "·")) for said in WORDS)) for word, counts in rows if counts)
+        ("truth", *WORDS),
+        ((word, *(str(counts.get(called, "·")) for called in WORDS)) for word, counts in rows if counts),
     )
 
 

@@ -80,12 +80,12 @@ def _rate(axis: str, x: np.ndarray, passed: np.ndarray, samples: np.ndarray) -> 
     points = [_point(float(x[j]), passed[:, j], samples[:, j]) for j in range(len(x))]
     last = points[-1]
     most = max((int(k) for k in last["pass_at"]), default=1)
-    said = (
+    sentence = (
         f"at {axis} {x[-1]:.3g}, {last['passed']:,.0f} of {last['samples']:,.0f} samples of {last['items']:,} "
         f"items passed; pass@{most} = {last['pass_at'].get(str(most), last['rate']):.3g}"
     )
     if last["passed"] == 0:
-        said += f": not zero, but at most {last['high']:.2g}"
+        sentence += f": not zero, but at most {last['high']:.2g}"
     return Evidence(
         name="pass_rate",
         question=_RATE,
@@ -93,7 +93,7 @@ def _rate(axis: str, x: np.ndarray, passed: np.ndarray, samples: np.ndarray) -> 
         low=last["low"],
         high=last["high"],
         unit="share",
-        why=said,
+        why=sentence,
         code=CODE,
         detail={"axis": axis, "points": points},
     )
@@ -151,7 +151,7 @@ def _law(axis: str, x: np.ndarray, passed: np.ndarray, samples: np.ndarray) -> E
         high=found.high,
         unit="bend of log(−log P)",
         passed={"accelerated": True, "standard": False, "sub-scaling": False}.get(found.law),
-        why=_said(found),
+        why=_sentence(found),
         code=CODE,
         detail={
             "law": found.law,
@@ -163,7 +163,7 @@ def _law(axis: str, x: np.ndarray, passed: np.ndarray, samples: np.ndarray) -> E
     )
 
 
-def _said(found: Bend) -> str:
+def _sentence(found: Bend) -> str:
     meaning: Mapping[str, str] = {
         "accelerated": "log(−log P) is concave: success grows faster than a smooth loss makes it (accelerated)",
         "standard": "log(−log P) is straight: success grows as a smooth loss makes it (standard)",

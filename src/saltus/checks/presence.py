@@ -24,19 +24,19 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
     passed = True if seen else False if able else None
     state = "leaves" if seen else "does not leave" if able else "could leave unseen"
     guessed = float(floor.slack[i]) > 0
-    said = (
+    sentence = (
         f"the score {state} its floor {text(level)} ({floor.source[i]}): largest distance {text(effect)}, {p_text(p)}"
         + ("" if q is None else f", q = {q:.2g}")
         + ("" if mde is None else f"; an effect of {text(mde)} would have been found with 80 % power")
     )
     if guessed:
-        said += (
+        sentence += (
             f"; a floor up to {float(floor.slack[i]):g} above the earliest points is allowed for: give `floor` or "
             "`nominal_floor`, or an untrained model"
         )
     bound = number(found.zero_bound[i])
     if bound is not None:
-        said += f"; every score is 0, so each is the bound {text(bound)} (3/n)"
+        sentence += f"; every score is 0, so each is the bound {text(bound)} (3/n)"
     detail = {
         "p": p,
         "q": q,
@@ -52,7 +52,7 @@ def records(j: Judged, i: int) -> tuple[Evidence, ...]:
         value=effect,
         unit="above floor",
         passed=passed,
-        why=said,
+        why=sentence,
         code=CODE,
         detail=detail,
         low=number(found.low[i]) if effect == number(found.last[i]) else None,

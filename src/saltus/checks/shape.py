@@ -81,13 +81,13 @@ def _form(j: Judged, i: int) -> Evidence:
     weight = dict(zip(NAMES, forms.weight[i].tolist(), strict=True))
     decided = forms.decided(i)
     ranked = sorted(weight.items(), key=lambda item: -item[1])[:3]
-    said = ", ".join(f"{name} {share:.0%}" for name, share in ranked)
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in ranked)
     return Evidence(
         name="form hard",
         question="Which law fits the hard score?",
         value=decided or "undecided",
         code=CODE,
-        why=f"AICc weights: {said}; BIC {'prefers ' + decided if decided else 'does not decide'} by a margin of "
+        why=f"AICc weights: {shares}; BIC {'prefers ' + decided if decided else 'does not decide'} by a margin of "
         f"{MARGIN:g}. Reported only: width decides sharpness",
         detail={"aicc_weights": weight},
     )

@@ -8,7 +8,7 @@ Everything heavy is imported inside a command, so `saltus --help` stays quick.
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -122,23 +122,13 @@ def analyze(
     """Judge published results, or a study's stored answers; no model is opened."""
     permissions.grant(allow or ())
     from saltus.analysis.analyze import analyze_results, analyze_study, write
-    from saltus.analysis.choices import parse_choices
+    from saltus.analysis.choices import parse_choices, parse_reading
 
     choices = parse_choices(
-        axis=axis,
-        series=series,
-        twin=twin,
-        factor=factor,
-        slices=slices,
-        rename=rename,
-        checks=check,
-        formats=form,
-        wide=wide,
-        metric=metric,
-        percent=percent,
-        coords=coords,
-        pattern=pattern,
+        axis=axis, series=series, twin=twin, factor=factor, slices=slices, rename=rename, checks=check, formats=form
     )
+    reading = parse_reading(wide=wide, metric=metric, percent=percent, coords=coords, pattern=pattern)
+    choices = replace(choices, **reading)
     if len(sources) == 1 and Path(sources[0]).suffix in (".yaml", ".yml"):
         analysed = analyze_study(Path(sources[0]), choices)
     else:
@@ -317,8 +307,8 @@ def _run_study(
 
     done = _asked(document, executor, show=not as_json) if executor is not None else None
     if part is not None and done is not None:
-        said = f"This part is done: {done.asked:,} answers. When all are: saltus analyze {document}"
-        say(said) if not as_json else json_out({"asked": done.asked, "failures": done.failures})
+        stated = f"This part is done: {done.asked:,} answers. When all are: saltus analyze {document}"
+        say(stated) if not as_json else json_out({"asked": done.asked, "failures": done.failures})
         raise typer.Exit(3 if done.failures else 0)
     analysed = analyze_study(document)
     if done is not None:

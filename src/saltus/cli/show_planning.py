@@ -22,13 +22,13 @@ def located(report: LocateReport) -> list[RenderableType]:
             between = f"{one.onset_low:.3g} and {one.onset_high:.3g} {one.axis}"
             numbers = (f"{one.onset:.3g}", between, f"{one.width:.2g}", f"{one.full_width:.2g}")
         _row(table, one.series, one.task, one.condition, *numbers, one.why)
-    said = f"Asked {report.asked:,} of {report.of:,} checkpoints in {report.rounds} rounds"
+    stated = f"Asked {report.asked:,} of {report.of:,} checkpoints in {report.rounds} rounds"
     if report.full_seconds is not None:
-        said += (
+        stated += (
             f": {report.answers:,} answers in {_time(report.seconds)}; all checkpoints would have taken about "
             f"{report.full_answers:,} answers and {_time(report.full_seconds)}"
         )
-    lines = [Text(line, "dim") for line in (f"{said}.", *report.notes)]
+    lines = [Text(line, "dim") for line in (f"{stated}.", *report.notes)]
     return [table, *lines, *(Text(f"Failed: {f}", "red") for f in report.failures)]
 
 

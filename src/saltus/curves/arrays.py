@@ -112,10 +112,10 @@ def _channel(
     n = _fill(rows, "n", shape)
     known = [metrics.get((k.metric_hard if name == "hard" else k.metric_soft) or "") for k in keys]
     floor = np.full((3, shape[0]), np.nan)
-    told: list[tuple[str, list[str]]] = [("unknown", [])] * shape[0]
-    for cid, value, error, nominal, source, said in _floors(cells, name):
+    of_floor: list[tuple[str, list[str]]] = [("unknown", [])] * shape[0]
+    for cid, value, error, nominal, source, lines in _floors(cells, name):
         floor[:, cid] = value, error, nominal
-        told[cid] = (source, said)
+        of_floor[cid] = (source, lines)
     counted = np.isfinite(n).any(axis=(1, 2))
     channel = Channel(
         value=_fill(rows, "y", shape),
@@ -129,7 +129,7 @@ def _channel(
         bottom=np.array([m.bottom if m else -np.inf for m in known]),
         step_stderr=_paired(cells, name, shape),
     )
-    return channel, told
+    return channel, of_floor
 
 
 def _floors(cells: Cells, name: str) -> list[tuple[int, float, float, float, str, list[str]]]:
@@ -161,7 +161,7 @@ def _floors(cells: Cells, name: str) -> list[tuple[int, float, float, float, str
     out = []
     for row in declared.join(untrained, on="cid", how="left").iter_rows(named=True):
         seen, base, nominal = row["seen"], row["base"], row["nominal"]
-        said = [
+        lines = [
             f"the {what} floors of this curve differ by {row[key]:.3g}; their mean is used"
             for what, key in (("declared", "base_apart"), ("nominal", "nominal_apart"))
             if (row[key] or 0.0) > 1e-6
@@ -175,7 +175,7 @@ def _floors(cells: Cells, name: str) -> list[tuple[int, float, float, float, str
             floor = (nominal, 0.0, "nominal")
         else:
             floor = (np.nan, np.nan, "unknown")
-        out.append((row["cid"], floor[0], floor[1], np.nan if nominal is None else nominal, floor[2], said))
+        out.append((row["cid"], floor[0], floor[1], np.nan if nominal is None else nominal, floor[2], lines))
     return out
 
 

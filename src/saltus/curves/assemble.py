@@ -78,8 +78,8 @@ def assemble(
     found, items, answers = points(as_enums(rows, (*BASE, "metric")))
     placed = read_curves(found, axes, _asked(registered))
     placed.placed, dense = averaged(placed.placed)
-    for curve, said in dense.items():
-        placed.caveats.setdefault(curve, []).append(said)
+    for curve, caveat in dense.items():
+        placed.caveats.setdefault(curve, []).append(caveat)
     left.update(placed.left_out)
     pairing = Pairing(metrics, _roles(found), dict(twin or {}), primary)
     curves = _curves(placed, pairing)

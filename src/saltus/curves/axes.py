@@ -150,12 +150,12 @@ def _across(
         lacking = mine.filter(pl.col(name).is_null() & ~pl.col("untrained"))
         short = lacking.group_by("series_label").agg(pl.col("run").n_unique())
         for label, models in short.iter_rows():
-            said = f"models without {name}, not on this axis: {models}"
-            out.caveats.setdefault((label, name), []).append(said)
+            caveat = f"models without {name}, not on this axis: {models}"
+            out.caveats.setdefault((label, name), []).append(caveat)
         parts.append(_place(mine.with_columns(axis=pl.lit(name), x=pl.col(name))))
         for row in picked.filter("unequal").iter_rows(named=True):
-            said = f"models were trained on unequal numbers of tokens ({row['fewest']:.3g} to {row['most']:.3g})"
-            out.caveats.setdefault((row["series_label"], name), []).append(said)
+            caveat = f"models were trained on unequal numbers of tokens ({row['fewest']:.3g} to {row['most']:.3g})"
+            out.caveats.setdefault((row["series_label"], name), []).append(caveat)
     return parts
 
 

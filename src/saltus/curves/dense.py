@@ -37,14 +37,14 @@ def averaged(placed: pl.DataFrame) -> tuple[pl.DataFrame, dict[tuple[str, str], 
     share = (scale("x") - scale("first")) / (scale("last") - scale("first"))
     rows = rows.with_columns(_bin=(share * PLACES).floor().clip(0, PLACES - 1).cast(pl.Int64))
     rows = _one_place(rows, log).drop("places", "first", "last")
-    said = {
+    caveats = {
         (series, axis): f"{places:,} places were averaged into at most {PLACES:,}: nothing narrower is ever decided"
         for series, axis, places in dense.select(pl.col(CURVE).cast(pl.String), "places").iter_rows()
     }
     merged = _mean_points(rows).select(placed.columns)
     kept = placed.join(dense, on=CURVE, how="anti")
     untrained = placed.filter("untrained").join(dense, on=CURVE, how="semi")
-    return pl.concat([kept, untrained, merged], how="vertical_relaxed"), said
+    return pl.concat([kept, untrained, merged], how="vertical_relaxed"), caveats
 
 
 def _one_place(rows: pl.DataFrame, log: pl.Expr) -> pl.DataFrame:

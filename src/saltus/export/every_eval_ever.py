@@ -45,5 +45,5 @@ def _asked_last(store: Store) -> int | None:
 def _first_answers(store: Store) -> pl.LazyFrame:
     """The words of the first answer to each question; log-likelihoods have none."""
     asks = store.asks().select(model_identity="model", ask_id="ask_id", key=pl.col("keys").list.first())
-    said = store.answers().filter(pl.col("text") != "").select("key", answer="text").unique("key", keep="any")
-    return asks.join(said, on="key", how="inner").drop("key").unique(["model_identity", "ask_id"], keep="any")
+    texts = store.answers().filter(pl.col("text") != "").select("key", answer="text").unique("key", keep="any")
+    return asks.join(texts, on="key", how="inner").drop("key").unique(["model_identity", "ask_id"], keep="any")

@@ -172,13 +172,13 @@ def _sample(rows: pl.DataFrame, item: Item, given: Sequence[Answer], task: Task)
 
     first = rows.row(0, named=True)
     requests = _requests(task, item, given)
-    said = [(_words(a), a) for a in given if a.finish not in (None, "outcome")]
+    written = [(_words(a), a) for a in given if a.finish not in (None, "outcome")]
     asked = _prompt(task, item, requests)
     name = _model_name(first)
     messages: list[Any] = [ChatMessageUser(content=asked, id="question")]
     messages += [
         ChatMessageAssistant(content=t, model=name, source="generate", id=f"answer-{i}")
-        for i, (t, _) in enumerate(said, 1)
+        for i, (t, _) in enumerate(written, 1)
     ]
     usage = ModelUsage(
         input_tokens=sum(a.tokens_in for a in given),
@@ -187,7 +187,7 @@ def _sample(rows: pl.DataFrame, item: Item, given: Sequence[Answer], task: Task)
     )
     failed = first["state"] != "done"
     why = str(first["why_missing"] or "").removeprefix("failed: ")
-    output = ModelOutput.from_content(name, said[-1][0]) if said else ModelOutput(model=name)
+    output = ModelOutput.from_content(name, written[-1][0]) if written else ModelOutput(model=name)
     output.usage = usage
     return EvalSample(
         id=item.id,
@@ -206,7 +206,7 @@ def _sample(rows: pl.DataFrame, item: Item, given: Sequence[Answer], task: Task)
         else {
             SCORER: Score(
                 value=dict(rows.select("metric", "value").iter_rows()),
-                answer=said[-1][0] if said else None,
+                answer=written[-1][0] if written else None,
                 explanation=_missing(rows),
             )
         },
@@ -242,7 +242,7 @@ def _words(answer: Answer) -> str:
 
 def _metadata(item: Item, requests: Sequence[Request], given: Sequence[Answer]) -> dict[str, Any]:
     """Beside the item's own: each continuation with its log-probability in nats and its number of tokens."""
-    told = [
+    continuations = [
         {
             "continuation": r.continuation,
             "logprob": math.fsum(a.token_logprobs),
@@ -258,7 +258,7 @@ def _metadata(item: Item, requests: Sequence[Request], given: Sequence[Answer]) 
         "parent_id": item.parent_id,
         "relation": item.relation,
         "source": item.source,
-        "loglikelihoods": told or None,
+        "loglikelihoods": continuations or None,
     }
     return {k: v for k, v in facts.items() if v is not None}
 

@@ -10,7 +10,7 @@ from saltus.stats.axis import raw_of
 from saltus.stats.shape import FALL_P
 from saltus.verdict import LEAPT
 
-FALL_TOLD = 0.01
+FALL_REPORTED = 0.01
 """A fall after a rise is told from here on, though only one below `FALL_P` changes a word."""
 
 MISSED = 3
@@ -37,7 +37,7 @@ def caveats(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:
         out.append(_disagree(j, i))
     t = m.hard.trend
     rises = facts.presence == "present" and facts.shape_hard in ("jump", "gradual", "unknown")
-    if t.fall_p[i] < FALL_TOLD and verdict != "irregular" and rises:
+    if t.fall_p[i] < FALL_REPORTED and verdict != "irregular" and rises:
         share = t.fall[i] / max(t.spread[i], 1e-12)
         noise = "beyond noise" if t.fall_p[i] < FALL_P else "noise is possible"
         p = p_text(number(t.fall_p[i]))

@@ -54,8 +54,8 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
     onset, low, high = _onset(j, i, facts, reasons)
     numbers = _numbers(j, i, reasons)
     evidence = [e for check in MEASURED for e in check.records(j, i)]
-    said = wording.caveats(j, i, facts, c.verdict)
-    said += _family_caveats(c)
+    sentences = wording.caveats(j, i, facts, c.verdict)
+    sentences += _family_caveats(c)
     q = None if j.sharp_q is None else number(j.sharp_q[i])
     return Finding(
         schema_version=FINDING_SCHEMA_VERSION,
@@ -98,7 +98,7 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
         forecast=_forecast(j, i, reasons),
         false_alarm_rate=alarms,
         guards=c.guards,
-        caveats=tuple(dict.fromkeys(said)),
+        caveats=tuple(dict.fromkeys(sentences)),
         next_data=tuple(wording.next_data(j, i, facts, c.verdict)),
         reasons=reasons,
         evidence=tuple(evidence),

@@ -146,13 +146,13 @@ def _load(line: str, where: str) -> tuple[Finding, list[str]]:
     """One line → finding and the names of fields that this release does not know."""
     from pydantic import ValidationError
 
-    mend = "restore the file, or write it again with `saltus analyze`"
+    remedy = "restore the file, or write it again with `saltus analyze`"
     try:
         data = json.loads(line)
     except ValueError as error:
-        raise UserError(f"not JSON: {error}", where=where, wanted="one finding per line", do=mend) from error
+        raise UserError(f"not JSON: {error}", where=where, wanted="one finding per line", do=remedy) from error
     if not isinstance(data, dict):
-        raise UserError("not a JSON object", where=where, wanted="one finding per line", do=mend)
+        raise UserError("not a JSON object", where=where, wanted="one finding per line", do=remedy)
     version = str(data.get("schema_version", ""))
     if version and version.split(".")[0] != FINDING_SCHEMA_VERSION.split(".")[0]:
         raise UserError(
@@ -167,7 +167,10 @@ def _load(line: str, where: str) -> tuple[Finding, list[str]]:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise UserError(
-            f"not a finding: `{field}`: {first['msg']}", where=where, wanted="see schemas/finding.schema.json", do=mend
+            f"not a finding: `{field}`: {first['msg']}",
+            where=where,
+            wanted="see schemas/finding.schema.json",
+            do=remedy,
         ) from error
 
 

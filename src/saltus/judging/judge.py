@@ -156,6 +156,8 @@ def _compare_axes(found: list[Finding]) -> list[Finding]:
             continue
         for i in members:
             others = [f"{w} along {a}" for a, w in sorted(words.items()) if w != found[i].verdict]
-            said = f"The verdict changes with the axis: {found[i].verdict} along {found[i].axis}, {', '.join(others)}."
-            found[i] = replace(found[i], caveats=(*found[i].caveats, said))
+            caveat = (
+                f"The verdict changes with the axis: {found[i].verdict} along {found[i].axis}, {', '.join(others)}."
+            )
+            found[i] = replace(found[i], caveats=(*found[i].caveats, caveat))
     return found

@@ -117,11 +117,11 @@ class Description:
         return cls(**values, detail={k: v for k, v in found.items() if k not in own})
 
 
-def _part(kind: type, said: Any) -> Any:
-    if isinstance(said, kind):
-        return said
-    if not isinstance(said, Mapping):
-        return kind(policy=str(said)) if said is not None and kind is not Tokenizer else kind()
+def _part(kind: type, stated: Any) -> Any:
+    if isinstance(stated, kind):
+        return stated
+    if not isinstance(stated, Mapping):
+        return kind(policy=str(stated)) if stated is not None and kind is not Tokenizer else kind()
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    values = {k: v for k, v in said.items() if k in known}
+    values = {k: v for k, v in stated.items() if k in known}
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

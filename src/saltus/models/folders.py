@@ -148,13 +148,13 @@ def _ref(one: _Found, entry: SeriesEntry, base: Path, root: Path, file: SeriesFi
     derived |= sources
     stated = {name: patterns.value(name, text) for name, text in one.captured.items()}
     stated |= (one.point.coords() if one.point else {}) | dict(entry.coords)
-    told = entry.options.get("device_map")
+    given = entry.options.get("device_map")
     recipe: dict[str, Any] = {**(file.recipe if file else {}), **(one.point.recipe if one.point else {})}
     tokenizer = _stated_tokenizer(entry, base, root, file)
     if tokenizer:
         recipe["tokenizer"] = tokenizer
-    if told is not None:
-        recipe["device_map"] = told
+    if given is not None:
+        recipe["device_map"] = given
     if "step" in trained and trained["step"] != stated.get("step", trained["step"]):
         recipe["trainer_step"] = trained["step"]
     derived = {name: how for name, how in derived.items() if name not in stated}

@@ -37,11 +37,11 @@ def _found(judged: Sequence[Finding]) -> str:
         return f"The one curve judged {WORDS[judged[0].verdict].one}: {heading(judged[0])}."
     leaps = [f for f in judged if f.verdict in HYPOTHESIS_LEAP]
     rest = [_counted(word, judged) for word in WORDS if word not in HYPOTHESIS_LEAP]
-    said = listed(part for part in rest if part)
+    sentence = listed(part for part in rest if part)
     head = _leaps(leaps, len(judged))
-    if not said:
+    if not sentence:
         return f"{head}."
-    return f"{head}; of the others, {said}." if leaps else f"{head}: {said}."
+    return f"{head}; of the others, {sentence}." if leaps else f"{head}: {sentence}."
 
 
 def _leaps(leaps: Sequence[Finding], total: int) -> str:
@@ -61,10 +61,10 @@ def _counted(word: Verdict, judged: Sequence[Finding]) -> str:
     found = [f for f in judged if f.verdict == word]
     if not found:
         return ""
-    said = f"{len(found):,} {WORDS[word].one if len(found) == 1 else WORDS[word].many}"
+    sentence = f"{len(found):,} {WORDS[word].one if len(found) == 1 else WORDS[word].many}"
     if word in ("artefact", "bound", "split") and len(found) <= NAMED_AT_MOST:
-        said += f" ({'; '.join(heading(f) for f in found)})"
-    return said
+        sentence += f" ({'; '.join(heading(f) for f in found)})"
+    return sentence
 
 
 def _registered(hypotheses: Sequence[Hypothesis]) -> str:
@@ -97,8 +97,8 @@ def _trust(judged: Sequence[Finding], changed: Sequence[Finding]) -> str:
         f"{fired:,} {'shows' if fired == 1 else 'show'} signs of a faulty measurement" if fired else "",
         _conditions(judged, changed),
     ]
-    said = listed(part for part in parts if part)
-    return f"How far to trust it: {said or 'every curve has several training runs and both scores'}."
+    sentence = listed(part for part in parts if part)
+    return f"How far to trust it: {sentence or 'every curve has several training runs and both scores'}."
 
 
 def _mistakes(judged: Sequence[Finding]) -> str:
@@ -144,10 +144,10 @@ def _resting(some: int, whole: int, on: str) -> str:
 def untested(findings: Sequence[Finding], context: ReportContext) -> list[str]:
     """What no finding here can speak about: what the caller knows, then what the findings show, said once."""
     judged = [f for f in findings if f.primary]
-    said = list(context.not_tested)
-    known = " ".join(said).lower()
+    sentence = list(context.not_tested)
+    known = " ".join(sentence).lower()
     if not judged:
-        return said
+        return sentence
     for gap, words, line in (
         (
             all(f.condition == "baseline" for f in judged),
@@ -172,6 +172,6 @@ def untested(findings: Sequence[Finding], context: ReportContext) -> list[str]:
         ),
     ):
         if gap and not any(word in known for word in words):
-            said.append(line)
-    said.append("Anything beyond the last point of each series, and anything between two points.")
-    return said
+            sentence.append(line)
+    sentence.append("Anything beyond the last point of each series, and anything between two points.")
+    return sentence

@@ -64,7 +64,7 @@ class TaskRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class Stated:
     """What one model answered to one item."""
 
     model: str
@@ -81,8 +81,8 @@ class ItemFlip:
     item_id: str
     prompt: str
     target: str
-    before: Said
-    after: Said
+    before: Stated
+    after: Stated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

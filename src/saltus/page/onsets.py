@@ -133,9 +133,9 @@ def _labels(shown: Sequence[Finding]) -> list[str]:
         same += 1
     labels = []
     for i, (f, parts) in enumerate(zip(shown, series, strict=True)):
-        told = [f.task, *(["/".join(parts[same:])] if parts[same:] else [])]
-        told += [f.condition] if f.condition != "baseline" else []
-        text = name(" · ".join(told))
+        label_parts = [f.task, *(["/".join(parts[same:])] if parts[same:] else [])]
+        label_parts += [f.condition] if f.condition != "baseline" else []
+        text = name(" · ".join(label_parts))
         half = MOST_LABEL // 2
         short = text if len(text) <= MOST_LABEL else f"{text[:half]}…{text[-half:]}"
         labels.append(f"{short}{HIDDEN}{i}")

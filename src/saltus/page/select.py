@@ -66,13 +66,13 @@ def in_full(in_order: Sequence[Finding], named: frozenset[str] = frozenset()) ->
 
 def rule(full: int, rows: int, total: int, findings_file: str) -> str:
     """The rule in words, with what it did here."""
-    said = f"{full:,} of {total:,} findings have a section of their own"
+    sentence = f"{full:,} of {total:,} findings have a section of their own"
     if full < total:
-        said += (
+        sentence += (
             ": those a hypothesis rests on, then primary before secondary, each verdict but flat in turn, "
             f"larger rises first; at most {MOST_FULL} and about {FULL_BYTES / 1e6:.1f} MB"
         )
-    said += "."
+    sentence += "."
     if rows < total:
-        said += f" {total - rows:,} findings without a row here are in {findings_file}, in full."
-    return said
+        sentence += f" {total - rows:,} findings without a row here are in {findings_file}, in full."
+    return sentence

@@ -51,8 +51,8 @@ def terminal_table(findings: Sequence[Finding]) -> RenderableType:
         if finding.caveats:
             number = str(notes.setdefault(finding.caveats[0], len(notes) + 1))
         table.add_row(*_line(finding), Text(number, style="dim"))
-    said = ", ".join(f"{entry['count']} {entry['verdict']}" for entry in legend(findings))
-    total = f"{len(findings):,} {'finding' if len(findings) == 1 else 'findings'}: {said or 'none'}"
+    counts = ", ".join(f"{entry['count']} {entry['verdict']}" for entry in legend(findings))
+    total = f"{len(findings):,} {'finding' if len(findings) == 1 else 'findings'}: {counts or 'none'}"
     if len(shown) < len(findings):
         total += f"  (the first {len(shown)} are shown; the report has all)"
     lines = [f"{n}  {shortened(name(note), MOST_NOTE)}" for note, n in notes.items()][:MOST_NOTES]

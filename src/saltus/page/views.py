@@ -10,7 +10,7 @@ from typing import Any
 
 from saltus.page import numbers as num
 from saltus.page.charts import MOST_POINTS, curves_of, finding_spec, points_of
-from saltus.page.context import ItemFlip, Said
+from saltus.page.context import ItemFlip, Stated
 from saltus.page.frame import frame_of
 from saltus.page.glossary import anchor
 from saltus.page.svg import render
@@ -202,8 +202,8 @@ def _forecast(finding: Finding) -> list[Line]:
         return []
     known = {key: made.get(key) for key in ("predicted", "low", "high", "observed", "p")}
     if known["predicted"] is None or known["observed"] is None:
-        told = ", ".join(f"{key} {value}" for key, value in made.items() if value is not None)
-        return [_number("Forecast", "surprise", safe(told))]
+        forecast_text = ", ".join(f"{key} {value}" for key, value in made.items() if value is not None)
+        return [_number("Forecast", "surprise", safe(forecast_text))]
     foreseen = f"{num.tidy(known['predicted'])} {num.interval(known['low'], known['high'])}"
     text = f"foreseen {foreseen}, seen {num.tidy(known['observed'])}"
     notes = [
@@ -259,8 +259,8 @@ def _evidence_value(e: Evidence) -> str:
 
 def _tally(evidence: Sequence[Evidence]) -> str:
     n = Counter(e.passed for e in evidence)
-    said = [f"{n[True]} passed", f"{n[False]} not passed", f"{n[None]} not judged"]
-    return ", ".join(line for line in said if not line.startswith("0 ")) or "none stored"
+    stated = [f"{n[True]} passed", f"{n[False]} not passed", f"{n[None]} not judged"]
+    return ", ".join(line for line in stated if not line.startswith("0 ")) or "none stored"
 
 
 def _guards(finding: Finding) -> list[Line]:
@@ -282,16 +282,16 @@ def _flip(flip: ItemFlip) -> Line:
         "item": name(flip.item_id),
         "prompt": visible(flip.prompt),
         "target": visible(flip.target),
-        "before": _said(flip.before),
-        "after": _said(flip.after),
+        "before": _stated(flip.before),
+        "after": _stated(flip.after),
     }
 
 
-def _said(said: Said) -> Line:
+def _stated(stated: Stated) -> Line:
     right = {None: "", 0.0: " · wrong", 1.0: " · right"}
-    hard = right.get(said.hard, f" · {num.plain(said.hard, 2)}")
-    soft = f" · soft {num.tidy(said.soft)}" if said.soft is not None else ""
-    return {"model": name(said.model), "text": visible(said.text), "scores": hard + soft}
+    hard = right.get(stated.hard, f" · {num.plain(stated.hard, 2)}")
+    soft = f" · soft {num.tidy(stated.soft)}" if stated.soft is not None else ""
+    return {"model": name(stated.model), "text": visible(stated.text), "scores": hard + soft}
 
 
 def _data(finding: Finding, findings_file: str) -> Line:

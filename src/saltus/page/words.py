@@ -109,18 +109,18 @@ def described(finding: Finding) -> str:
 def summary(finding: Finding) -> str:
     """One finding in plain sentences."""
     hard = finding.metric_hard or "the hard score"
-    said = [WORDS[finding.verdict].meaning]
+    sentences = [WORDS[finding.verdict].meaning]
     ends = _ends(finding)
     if ends is not None and finding.presence == "present":
-        said.append(f"Its {hard} goes from {tidy(ends[0], 2)} to {tidy(ends[1], 2)}{_onset(finding)}.")
+        sentences.append(f"Its {hard} goes from {tidy(ends[0], 2)} to {tidy(ends[1], 2)}{_onset(finding)}.")
     elif ends is not None:
-        said.append(f"Its {hard} ends at {tidy(ends[1], 2)}; {_FIELD_WORDS[finding.presence]}.")
+        sentences.append(f"Its {hard} ends at {tidy(ends[1], 2)}; {_FIELD_WORDS[finding.presence]}.")
     if finding.floor is not None:
-        said.append(f"An answerer without the skill scores {tidy(finding.floor, 2)}.")
-    said.append(_soft(finding))
+        sentences.append(f"An answerer without the skill scores {tidy(finding.floor, 2)}.")
+    sentences.append(_soft(finding))
     seeds = "one seed" if finding.n_seeds == 1 else f"{finding.n_seeds} seeds"
-    said.append(f"{finding.n_points} points, {seeds}.")
-    return " ".join(said)
+    sentences.append(f"{finding.n_points} points, {seeds}.")
+    return " ".join(sentences)
 
 
 def _ends(finding: Finding) -> tuple[float, float] | None:
@@ -158,13 +158,13 @@ def _soft(finding: Finding) -> str:
         "non_monotone": "goes up and down",
         "unknown": "has no shape that could be told",
     }
-    said = {
+    sentences = {
         "agrees": " as the hard one does",
         "explains": ", and predicts the hard score",
         "contradicts": ", against the hard score",
         "missing": "",
     }
-    return f"The soft score {soft} {shape[finding.shape_soft]}{said[finding.twin]}."
+    return f"The soft score {soft} {shape[finding.shape_soft]}{sentences[finding.twin]}."
 
 
 def listed(parts: Iterable[str], mark: str = ", ") -> str:

@@ -258,16 +258,16 @@ def _best(points: Points, records: Sequence[Record], horizon: float) -> tuple[Re
 
 
 def _caveats(points: Points, best: Record | None, horizon: float) -> tuple[str, ...]:
-    said = []
+    sentences = []
     if best is not None and best.longest is not None and horizon > 1.05 * best.longest:
-        said.append(f"The record reaches {best.longest:.2g}, the forecast {horizon:.2g}.")
+        sentences.append(f"The record reaches {best.longest:.2g}, the forecast {horizon:.2g}.")
     if best is not None and best.trials < 3:
-        said.append(f"The record on this curve is {best.trials} hold-out(s).")
+        sentences.append(f"The record on this curve is {best.trials} hold-out(s).")
     if (
         best is not None
         and best.low is not None
         and best.high is not None
         and best.high - best.low > 0.5 * (points.ceiling - points.bottom)
     ):
-        said.append("The interval spans more than half of the possible scores.")
-    return tuple(said)
+        sentences.append("The interval spans more than half of the possible scores.")
+    return tuple(sentences)

@@ -52,10 +52,10 @@ def clean(table: pl.DataFrame, place: Place, percent: Percent = _guess) -> tuple
     table = _set_aside(table, pl.col("value").is_infinite(), "value is infinite")
     table = _set_aside(table, pl.col("n_items") <= 0, "no items behind it")
     for name in table["metric"].unique(maintain_order=True).drop_nulls().to_list():
-        table, said = _one_metric(table, name, place)
-        notes += said
-    table, said = _known_chance(table, where)
-    notes += said
+        table, remarks = _one_metric(table, name, place)
+        notes += remarks
+    table, remarks = _known_chance(table, where)
+    notes += remarks
     table = _set_aside(table, pl.col("task").is_null() | pl.col("metric").is_null(), "no task or no metric")
     names = table["metric"].unique().drop_nulls().to_list()
     refuse_floors(table, {name: metric_of(table, name) for name in names}, place)
@@ -138,7 +138,7 @@ def shots_disagree(table: pl.DataFrame) -> pl.Series:
     """True where the source's path names a number of shots and the row has another one."""
     pairs = table.select("source", "n_shot").unique()
     lies = [
-        bool(said := shots_in(source or "")) and shots is not None and shots not in said
+        bool(remarks := shots_in(source or "")) and shots is not None and shots not in remarks
         for source, shots in pairs.iter_rows()
     ]
     pairs = pairs.with_columns(_lies=pl.Series(lies, dtype=pl.Boolean))
@@ -209,8 +209,8 @@ def _known_chance(table: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[s
         return table, []
     chance = pl.col("task").replace_strict(known, default=None, return_dtype=pl.Float64)
     floor = pl.when(lacking).then(chance).otherwise("nominal_floor")
-    said = f"{where}: nominal chance of {len(filled)} common tasks filled in (first {filled[0]})"
-    return table.with_columns(nominal_floor=floor), [said]
+    remarks = f"{where}: nominal chance of {len(filled)} common tasks filled in (first {filled[0]})"
+    return table.with_columns(nominal_floor=floor), [remarks]
 
 
 def _percent_floors(table: pl.DataFrame, mine: pl.Expr) -> pl.DataFrame:

@@ -166,7 +166,11 @@ def _dict(cell: str | None) -> Any:
     try:
         return json.loads(cell)
     except ValueError:
-        pass
+        return _python(cell)
+
+
+def _python(cell: str) -> Any:
+    """A dict as Python prints it; the text itself where it is none."""
     try:
         return ast.literal_eval(cell) if len(cell) < 100_000 else cell
     except (ValueError, SyntaxError, RecursionError, MemoryError):

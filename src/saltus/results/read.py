@@ -202,8 +202,8 @@ def _tidy(
     where = str(path)
     table, mapping = normalise(frame, where, rename, placed=False)
     place = Place(where, called={canonical: found for found, canonical in mapping.items()})
-    table, said = clean(table.with_columns(source=pl.col("source").fill_null(where)), place, tables.is_percent)
-    said += unread_columns(frame.columns, mapping, place)
+    table, stated = clean(table.with_columns(source=pl.col("source").fill_null(where)), place, tables.is_percent)
+    stated += unread_columns(frame.columns, mapping, place)
     return table, Input(
         path=where,
         sha256=file_hash(path),
@@ -211,7 +211,7 @@ def _tidy(
         rows=table.height,
         mapping=mapping,
         left_out=_left_out(table),
-        notes=tuple(said),
+        notes=tuple(stated),
     )
 
 
@@ -251,7 +251,7 @@ def _published(
             wanted="scores of items or tasks",
             do="; ".join(n for _, notes in found.values() for n in notes) or "leave it out",
         )
-    table, said = clean(table, Place(where, rows=False), tables.is_percent)
+    table, stated = clean(table, Place(where, rows=False), tables.is_percent)
     by_source = {rows["source"][0]: rows for rows in table.partition_by("source", maintain_order=True)}
     inputs = []
     for path, (_, notes) in found.items():
@@ -271,7 +271,7 @@ def _published(
             kind = known.get(beside.resolve()) or seen(beside)
             name = kind if isinstance(kind, str) else kind.name
             inputs.append(Input(path=str(beside), sha256=file_hash(beside), format=name, rows=0))
-    inputs[0] = replace(inputs[0], notes=(*inputs[0].notes, *said))
+    inputs[0] = replace(inputs[0], notes=(*inputs[0].notes, *stated))
     return table, inputs
 
 

@@ -84,7 +84,7 @@ class _Hall:
             ask = self.asks[turn.index]
             try:
                 seeded = work.seeded(turn.request, ask.question.item, ask.repeat)
-                encoded = model.encode(self._told_apart(turn.index, seeded))
+                encoded = model.encode(self._distinguished(turn.index, seeded))
                 key = answer_key(model.identity, encoded)
             except Exception as error:  # noqa: BLE001 — one turn's fault is that conversation's failure
                 turn.reply(Answer(key="", error=f"cannot be asked: {reason(error)}"))
@@ -99,7 +99,7 @@ class _Hall:
             for reply in replies:
                 reply(Answer(key=key, error="the model gave no answer"))
 
-    def _told_apart(self, index: int, request: Request) -> Request:
+    def _distinguished(self, index: int, request: Request) -> Request:
         """Another seed where one conversation samples the same question again, as for a vote of several answers."""
         if request.settings.temperature <= 0:
             return request

@@ -150,8 +150,8 @@ def _requests(model: Model, work: Work, asks: Sequence[Ask]) -> Iterable[tuple[R
 def _tokens(request: Request) -> int:
     """Of prompt and continuation; four characters count as one where the model has no tokenizer here."""
     if request.prompt_ids is None:
-        said = request.prompt + "".join(m.get("content", "") for m in request.messages)
-        return len(said + request.continuation) // 4 + 1
+        prompt_text = request.prompt + "".join(m.get("content", "") for m in request.messages)
+        return len(prompt_text + request.continuation) // 4 + 1
     return len(request.prompt_ids) + len(request.continuation_ids or ())
 
 

@@ -56,20 +56,20 @@ class RunReport:
     @property
     def failures(self) -> list[str]:
         """One sentence per model and reason, for the end of a run."""
-        said = []
+        sentences = []
         for m in self.models:
             name = model_name(m.ref)
             if m.error is not None:
-                said.append(f"{name}: {m.error}")
+                sentences.append(f"{name}: {m.error}")
             counts = {why: n for why, n in m.tally.errors.items() if why != m.error}
-            said += [f"{name}: {n} failed: {why}" for why, n in counts.items()]
-        return list(dict.fromkeys(said))
+            sentences += [f"{name}: {n} failed: {why}" for why, n in counts.items()]
+        return list(dict.fromkeys(sentences))
 
     @property
     def refusals(self) -> list[str]:
         """One sentence per model and task that was not asked."""
-        said = [f"{model_name(m.ref)}: {t} was not asked: {w}" for m in self.models for t, w in m.refused]
-        return list(dict.fromkeys(said))
+        sentences = [f"{model_name(m.ref)}: {t} was not asked: {w}" for m in self.models for t, w in m.refused]
+        return list(dict.fromkeys(sentences))
 
 
 def model_name(ref: ModelRef) -> str:

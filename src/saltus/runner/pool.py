@@ -147,8 +147,8 @@ class Pool:
         try:
             requests, dialogue.closed = question.requests, question.closed
             if dialogue.keys:
-                said = [dialogue.answers[key] for key in dialogue.keys]
-                requests, dialogue.closed = requests_after(question.task, question.item, said)
+                answers_so_far = [dialogue.answers[key] for key in dialogue.keys]
+                requests, dialogue.closed = requests_after(question.task, question.item, answers_so_far)
             for request in requests[len(dialogue.keys) :]:
                 seeded = self.work.seeded(request, question.item, dialogue.ask.repeat)
                 self._keep_images(question.task, seeded.images)

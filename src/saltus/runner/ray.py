@@ -109,7 +109,7 @@ class _Hand:
     """What will be there when it has begun, or has done its share; None while it is idle."""
     begun: bool = False
     share: Share | None = None
-    said: Any = None
+    report: Any = None
     """An answer on its way to how far it is."""
 
 
@@ -218,17 +218,17 @@ class _Crew:
     def _listen(self) -> None:
         """Passes on how far the busy workers are, as far as they have said; asks them again."""
         ray = self.cluster.ray
-        asked = [h.said for h in self.hands if h.said is not None]
+        asked = [h.report for h in self.hands if h.report is not None]
         ready = set(ray.wait(asked, num_returns=len(asked), timeout=0)[0]) if asked else set()
         for hand in self.hands:
-            if hand.said in ready:
+            if hand.report in ready:
                 with contextlib.suppress(ray.exceptions.RayError):
-                    share, tally = ray.get(hand.said)
+                    share, tally = ray.get(hand.report)
                     if share is not None and share == hand.share:
                         self.work.hear(share, tally)
-                hand.said = None
-            if hand.said is None and hand.share is not None:
-                hand.said = hand.actor.said.remote()
+                hand.report = None
+            if hand.report is None and hand.share is not None:
+                hand.report = hand.actor.report.remote()
 
     def _still_hoping(self) -> None:
         now = time.monotonic()
@@ -268,7 +268,7 @@ class _Worker:
         except Stopped as stop:
             return stop.results[0]
 
-    def said(self) -> tuple[Share | None, Tally | None]:
+    def report(self) -> tuple[Share | None, Tally | None]:
         """The share and how far it is."""
         return self._at
 

@@ -159,7 +159,7 @@ class Session:
         found, mine = self.store.contents(), ref_key(model.ref)
         last = next((m for m in reversed(found.models) if ref_key(m.ref) == mine), None)
         gap = any(ref_key(g.ref) == mine and (last is None or g.time >= last.time) for g in found.gaps)
-        body = self._said(model, last)
+        body = self._body(model, last)
         if gap or not _says(last, body):
             self.writer.record("model", body)
         for task, why in refused:
@@ -178,11 +178,11 @@ class Session:
         mine = ref_key(model.ref)
         models = self.store.contents().models
         last = next((m for m in reversed(models) if ref_key(m.ref) == mine), None)
-        body = self._said(model, last)
+        body = self._body(model, last)
         if not _says(last, body):
             self.writer.record("learned", body)
 
-    def _said(self, model: Model, last: ModelRecord | None) -> dict[str, Any]:
+    def _body(self, model: Model, last: ModelRecord | None) -> dict[str, Any]:
         """The line about a model. What it does not know yet is what the last record of the same weights says."""
         known = last.describe if last is not None and last.identity == model.identity else {}
         found = Description.of(model.describe()).plain()
@@ -237,7 +237,7 @@ def refusals(model: Model, tasks: Sequence[Task]) -> list[tuple[str, str]]:
 
 
 def _says(last: ModelRecord | None, body: dict[str, Any]) -> bool:
-    return last is not None and canonical(storable(body)) == canonical(last.said())
+    return last is not None and canonical(storable(body)) == canonical(last.stated())
 
 
 def _nobody(share: Share, tally: Tally) -> None:

@@ -129,10 +129,10 @@ def scopes(keys: Sequence[CurveKey], o: Onsets) -> tuple[list[str], list[str]]:
                     levels[level].append(i)
             for level, inside in levels.items() if len(levels) > 1 else ():
                 others = [i for name in levels if name != level for i in levels[name]]
-                found, said = _bound(keys, o, inside, others)
-                for i in found if said else [i for i in found if scope[i] == "unknown"]:
-                    scope[i] = factor if said else "general"
-                    why[i] = f"in {factor} `{level}`, {said}: one {factor} was acquired" if said else ""
+                found, reason = _bound(keys, o, inside, others)
+                for i in found if reason else [i for i in found if scope[i] == "unknown"]:
+                    scope[i] = factor if reason else "general"
+                    why[i] = f"in {factor} `{level}`, {reason}: one {factor} was acquired" if reason else ""
     return scope, why
 
 

@@ -158,7 +158,7 @@ def look_of(m: Measures, i: int, analysis: Analysis) -> Look:
     jump = shape.width_high[i] <= m.limits.narrow[i] + 1e-9
     jump &= shape.before[i] > analysis.points_before and shape.after[i] > analysis.points_after
     wide = shape.width_low[i] >= m.limits.broad[i] and shape.step[i] < analysis.step_share
-    twin_told = not m.has_soft[i] or int(m.soft.shape.code[i]) != UNKNOWN
+    twin_settled = not m.has_soft[i] or int(m.soft.shape.code[i]) != UNKNOWN
     return Look(
         origin=float(m.prepared.origin[i]),
         span=float(m.prepared.span[i]),
@@ -170,7 +170,7 @@ def look_of(m: Measures, i: int, analysis: Analysis) -> Look:
         high=float(np.clip(shape.onset_high[i], 0, 1)),
         start=float(g.start[node]),
         end=float(g.end[node]),
-        decided=bool((jump or wide) and twin_told),
+        decided=bool((jump or wide) and twin_settled),
         form=int(g.form[node]),
         m=float(g.m[node]),
         w=float(g.w[node]),

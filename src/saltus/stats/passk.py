@@ -127,14 +127,14 @@ def bend(x: ArrayLike, passed: ArrayLike, samples: ArrayLike, alpha: float = 0.0
     law = "accelerated" if low > 0 else "sub-scaling" if high < 0 else "undecided"
     if max(abs(low), abs(high)) <= STRAIGHT:
         law = "standard"
-    said = (
+    sentence = (
         ""
         if law != "undecided"
         else (f"the bend lies between {low:.2g} and {high:.2g}: more instances, samples or scales would tell")
     )
     averaged = (theta[:, :1] + theta[:, 1:] * u + curve[1] * (u**2 - 1)).mean(axis=0)
     slope = float(-2 * theta[:, 1].mean() / np.ptp(at))
-    return Bend(law, value, low, high, slope, p, len(r), averaged, said)
+    return Bend(law, value, low, high, slope, p, len(r), averaged, sentence)
 
 
 def _fit(

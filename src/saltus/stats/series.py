@@ -230,8 +230,8 @@ def _paired(step: Floats | None, var: Floats, ok: Bools) -> Floats:
         return np.ones(len(var))
     there = ok[..., 1:] & ok[..., :-1] & (np.nan_to_num(step[..., 1:]) > 0)
     ratio = np.where(there, step[..., 1:] ** 2 / (var[..., 1:] + var[..., :-1]), np.nan)
-    told = there.sum(axis=(1, 2)) >= PAIRED_STEPS
-    return np.where(told, np.clip(np.nan_to_num(_nanmedian(ratio)), LEAST_PAIRED, 1.0), 1.0)
+    enough = there.sum(axis=(1, 2)) >= PAIRED_STEPS
+    return np.where(enough, np.clip(np.nan_to_num(_nanmedian(ratio)), LEAST_PAIRED, 1.0), 1.0)
 
 
 def _nanmedian(a: Floats) -> Floats:

@@ -58,7 +58,7 @@ class ModelRecord:
     host: Mapping[str, Any]
     """Machine, hardware and package versions of the run."""
 
-    def said(self) -> dict[str, Any]:
+    def stated(self) -> dict[str, Any]:
         """The part of its line that describes the model."""
         return {"identity": self.identity, "ref": self.ref, "describe": self.describe, "study_id": self.study_id}
 

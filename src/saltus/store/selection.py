@@ -237,12 +237,12 @@ def _dtype(describe: Mapping[str, Any]) -> str | None:
     return f"{dtype} of {before}" if before else dtype
 
 
-def _bos(said: Any, describe: Mapping[str, Any]) -> str | None:
+def _bos(stated: Any, describe: Mapping[str, Any]) -> str | None:
     """The policy, or what went wrong under it: "missing" where the tokenizer itself would have put one."""
     if describe.get("double_bos"):
         return "double"
-    own = isinstance(said, Mapping) and said.get("tokenizer_prepends")
-    return "missing" if own and said.get("prepended") is False else _plain(said)
+    own = isinstance(stated, Mapping) and stated.get("tokenizer_prepends")
+    return "missing" if own and stated.get("prepended") is False else _plain(stated)
 
 
 def _of_files(ref: Any, describe: Mapping[str, Any]) -> dict[str, Any]:

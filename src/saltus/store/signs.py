@@ -35,10 +35,10 @@ NONE: Signs = (None, None, None, None)
 
 def of_answers(item: Item, answers: Sequence[Answer], right: bool) -> Signs:
     """The first four of SIGNS. right: the scorer found the answer right."""
-    said = [a for a in answers if a.finish is not None and a.finish != "outcome"]
+    stated = [a for a in answers if a.finish is not None and a.finish != "outcome"]
     likely = [a for a in answers if a.finish is None and a.token_logprobs]
-    cut = _cut(item, said[-1]) and not right if said else None
-    off = not (right or _on_menu(item, said[-1].text)) if said and item.choices else None
+    cut = _cut(item, stated[-1]) and not right if stated else None
+    off = not (right or _on_menu(item, stated[-1].text)) if stated and item.choices else None
     tied = zero = None
     if likely:
         totals = [sum(a.token_logprobs) for a in likely]
@@ -83,11 +83,11 @@ def of_prompts(task: Task, item: Item, answers: Sequence[Answer]) -> str | None:
     if hasattr(task, "conduct"):
         return None
     requests = [r for r in _asked(task, item, answers) if not r.messages]
-    told = [r for r in requests if r.kind == "loglikelihood" and r.prompt and r.continuation]
-    begins = {r.continuation[0].isspace() or r.prompt[-1].isspace() for r in told}
+    given = [r for r in requests if r.kind == "loglikelihood" and r.prompt and r.continuation]
+    begins = {r.continuation[0].isspace() or r.prompt[-1].isspace() for r in given}
     if len(begins) > 1:
         return "some choices begin with a space and others do not"
-    if any(_run_together(r) for r in told):
+    if any(_run_together(r) for r in given):
         return "prompt and answer run together without a space"
     if any(r.kind == "generate" and r.prompt.endswith((" ", "\t")) for r in requests):
         return "the prompt ends in a space, so the answer's first token is not the usual one"
@@ -138,8 +138,8 @@ def changed_answers(store: Segments, found: Contents, models: Sequence[str]) -> 
 
 def count_changed(answers: pl.LazyFrame) -> int:
     """Keys under which answers differ by more than the rounding of another batch or machine."""
-    said = answers.filter(pl.col("error").is_null()).with_columns(total=pl.col("token_logprobs").list.sum())
-    apart = said.group_by("key").agg(
+    stated = answers.filter(pl.col("error").is_null()).with_columns(total=pl.col("token_logprobs").list.sum())
+    apart = stated.group_by("key").agg(
         changed=(pl.col("text").n_unique() > 1) | (pl.col("total").max() - pl.col("total").min() > APART)
     )
     return int(apart.select(pl.col("changed").sum()).collect().item())

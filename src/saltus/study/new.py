@@ -62,9 +62,9 @@ def document_for(source: str, tasks: list[str], limit: int | None, include: Sequ
             ("--limit", "`limit:`"): limit is not None,
             ("--include-path", "`- lm_eval:NAME: {include_path: DIR}`"): bool(include),
         }
-        if said := [names for names, there in given.items() if there]:
-            options, keys = (" and ".join(names) for names in zip(*said, strict=True))
-            goes = "goes" if len(said) == 1 else "go"
+        if stated := [names for names, there in given.items() if there]:
+            options, keys = (" and ".join(names) for names in zip(*stated, strict=True))
+            goes = "goes" if len(stated) == 1 else "go"
             raise UserError(
                 f"{options} {goes} with a model source, not with a study document",
                 where=source,

@@ -174,8 +174,8 @@ def _items(examples: Sequence[Mapping[str, Any]], kind: Kind, path: Path) -> lis
             gold = tuple(i for i, c in enumerate(choices) if scores[c] == max(scores.values()))
             target = tuple(choices[g] for g in gold)
         else:
-            said = example["target"]
-            target = tuple(map(str, said)) if isinstance(said, list) else (str(said),)
+            stated_target = example["target"]
+            target = tuple(map(str, stated_target)) if isinstance(stated_target, list) else (str(stated_target),)
         items.append(
             Item(
                 id=f"ex-{digest[:12]}",

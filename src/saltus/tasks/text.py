@@ -94,8 +94,8 @@ class TextTask:
         if self.kind == "generate":
             yield Request(kind="generate", prompt=text, settings=self.settings)
         for answer in self._answers(item):
-            told = continuation(text, answer, style)
-            yield Request(kind="loglikelihood", prompt=text, continuation=told)
+            asked = continuation(text, answer, style)
+            yield Request(kind="loglikelihood", prompt=text, continuation=asked)
 
     def _answers(self, item: Item) -> Sequence[str]:
         if self.kind != "multiple_choice":

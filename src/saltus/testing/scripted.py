@@ -155,11 +155,11 @@ class ScriptedModel:
         ids = request.continuation_ids or ()
         count, each = len(ids), self.truth[1] * (0.5 + noise[6] / 255)
         wrong: tuple[int, ...] = ()
-        said = request.continuation
-        if right is None or said.strip() == right.strip():
+        remarks = request.continuation
+        if right is None or remarks.strip() == right.strip():
             wrong = () if margin > 0 else self._wrong(noise, count)
         else:
-            gold = each * len(said.replace(said.strip(), right).encode())
+            gold = each * len(remarks.replace(remarks.strip(), right).encode())
             apart = 0.5 + hashlib.blake2b(bytes(ids), key=self._key, digest_size=1).digest()[0] / 512
             each = min(-1e-6, gold - 2 * margin * apart) / max(1, count)
             wrong = self._wrong(noise, count) if margin > 0 else ()

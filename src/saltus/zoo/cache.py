@@ -134,18 +134,18 @@ class _Crew:
             process = _start(job)
             self._running.add(process)
         assert process.stdout is not None
-        said: list[str] = []
+        lines: list[str] = []
         with process:
             for line in process.stdout:
                 if line.startswith("step "):
                     step, steps = map(int, line.split()[1:])
                     self._progress(job, step, steps)
                 else:
-                    said.append(line)
+                    lines.append(line)
         with self._lock:
             self._running.discard(process)
         if process.returncode and not self._stopped:
-            raise RuntimeError(f"training {job.label} failed:\n{''.join(said[-20:])}")
+            raise RuntimeError(f"training {job.label} failed:\n{''.join(lines[-20:])}")
 
     def stop(self) -> None:
         with self._lock:

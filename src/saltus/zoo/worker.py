@@ -20,12 +20,12 @@ INTERVAL = 0.5
 def main(spec_text: str, folder: str) -> None:
     spec = json.loads(spec_text)
     course = courses(spec["name"], spec["options"])[spec["index"]]
-    told = 0.0
+    reported = 0.0
 
     def tell(step: int, steps: int) -> None:
-        nonlocal told
-        if step == steps or time.monotonic() - told > INTERVAL:
-            told = time.monotonic()
+        nonlocal reported
+        if step == steps or time.monotonic() - reported > INTERVAL:
+            reported = time.monotonic()
             sys.stdout.write(f"step {step} {steps}\n")
             sys.stdout.flush()
 

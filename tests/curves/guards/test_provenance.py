@@ -247,9 +247,9 @@ ITEM = Item(id="i", question="q", choices=("Paris", "Rome", "12"), gold=(0,), ta
     ],
 )
 def test_the_menu_is_read_kindly(text: str, off: bool) -> None:
-    said = Answer(key="k", text=text, finish="eos")
-    assert of_answers(ITEM, [said], False)[1] is off
-    assert of_answers(ITEM, [said], True)[1] is False, "what the scorer took is on the menu"
+    message = Answer(key="k", text=text, finish="eos")
+    assert of_answers(ITEM, [message], False)[1] is off
+    assert of_answers(ITEM, [message], True)[1] is False, "what the scorer took is on the menu"
 
 
 def test_a_number_within_a_number_is_not_the_answer() -> None:
@@ -270,19 +270,19 @@ def test_signs_that_do_not_apply_are_null() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "said"),
+    ("task", "message"),
     [
         (Prose(before=("", "")), "run together"),
         (Prose(before=(" ", "")), "some choices begin with a space"),
         (Prose(end="Answer: ", generated=True), "ends in a space"),
     ],
 )
-def test_a_seam_without_or_with_a_stray_space_is_a_caution(task: Task, said: str, store: Store) -> None:
+def test_a_seam_without_or_with_a_stray_space_is_a_caution(task: Task, message: str, store: Store) -> None:
     asked = study(task)
     run(asked, store)
     severity, why, places = found(store, asked)["white_space_seam", "prose"]
     assert severity == "caution"
-    assert said in why
+    assert message in why
     assert places == [], "it is the same at every point"
 
 
@@ -301,7 +301,7 @@ def test_a_sound_seam_is_no_fault(task: Task, store: Store) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said(ToyTask):
+class Stated(ToyTask):
     """Any prompt and continuation."""
 
     text: tuple[str, str] = ("", "")
@@ -322,7 +322,7 @@ class Said(ToyTask):
     ],
 )
 def test_texts_that_are_written_without_spaces_are_innocent(text: tuple[str, str]) -> None:
-    task = Said(text=text)
+    task = Stated(text=text)
     assert of_prompts(task, task.items(1, np.random.default_rng(0))[0], []) == ""
 
 
@@ -412,8 +412,8 @@ def test_one_checkpoint_under_two_names_is_disqualified(folder: Path, store: Sto
 
 
 def test_a_name_that_says_another_step_is_a_caution(folder: Path, store: Store) -> None:
-    for step, told in ((1, 1), (10, 10), (100, 100), (1000, 500)):
-        state = {"global_step": told, "log_history": []}
+    for step, given in ((1, 1), (10, 10), (100, 100), (1000, 500)):
+        state = {"global_step": given, "log_history": []}
         (folder / f"step-{step}/trainer_state.json").write_text(json.dumps(state))
     severity, why, places = guards(folder, store)["misplaced_checkpoint"]
     assert (severity, places) == ("caution", [1000])

@@ -111,8 +111,8 @@ def test_a_file_cut_short_is_listed_and_refused_by_name(files: Path, tmp_path: P
     shutil.copy(files / "step-1.gguf", tmp_path / "step-6.gguf")
     refs = listed(tmp_path, "step-{step}.gguf")
     assert [r.coords["step"] for r in refs] == [1, 2, 3, 4, 5, 6]
-    said = ("bytes where", "within its header", "within its header", "begin with GGUF", "version 9")
-    for ref, words in zip(refs, said, strict=False):
+    message = ("bytes where", "within its header", "within its header", "begin with GGUF", "version 9")
+    for ref, words in zip(refs, message, strict=False):
         with pytest.raises(ModelError, match=f"step-{ref.coords['step']}.gguf.*{words}"):
             adapter.open(ref, ASK)
     assert asked(refs[5])

@@ -46,7 +46,7 @@ def entry(source: str, **options: Any) -> SeriesEntry:
     return SeriesEntry(scheme="inspect", source=source, options=options)
 
 
-def said(text: str, **usage: Any) -> ModelOutput:
+def stated(text: str, **usage: Any) -> ModelOutput:
     out = ModelOutput.from_content("mockllm", text)
     out.usage = ModelUsage(**{"input_tokens": 7, "output_tokens": 2, "total_tokens": 9, **usage})
     return out
@@ -84,7 +84,7 @@ def test_settings_seed_and_prompt_arrive_and_text_tokens_and_cost_come_back(mock
 
     def outputs(input: Any, tools: Any, choice: Any, config: GenerateConfig) -> ModelOutput:
         seen.append((input, tools, config))
-        return said(" 42", input_tokens_cache_read=3)
+        return stated(" 42", input_tokens_cache_read=3)
 
     model = mock(outputs, price={"input": 2.0, "output": 10.0})
     settings = Settings(max_tokens=5, temperature=0.7, top_p=0.9, stop=("\n",))
@@ -111,7 +111,7 @@ def test_questions_are_asked_at_once_up_to_the_limit(mock):
             most = max(most, now)
         await anyio.sleep(0.05)
         now -= 1
-        return said("x")
+        return stated("x")
 
     model = mock(outputs, concurrency=4)
     answers = ask(model, *(Request(kind="generate", prompt=str(i)) for i in range(12)))
@@ -125,7 +125,7 @@ def test_a_failure_is_an_answer_with_its_reason_and_without_the_key(mock, monkey
     def outputs(input: Any, *_: Any) -> ModelOutput:
         if "bad" in input[-1].text:
             raise RuntimeError(f"no such model for {SECRET}")
-        return said("fine")
+        return stated("fine")
 
     good, bad = ask(mock(outputs), *(Request(kind="generate", prompt=p) for p in ("good", "bad")))
     assert (good.text, good.error) == ("fine", None)
@@ -148,7 +148,7 @@ def test_log_likelihoods_are_refused_with_the_way_out(mock):
 
 
 def test_reasoning_is_kept_apart(mock):
-    out = said("")
+    out = stated("")
     out.choices[0].message.content = [ContentReasoning(reasoning="six sevens"), ContentText(text="42")]
     out.completion = "42"
     (answer,) = ask(mock([out]), Request(kind="generate", prompt="x"))
@@ -174,7 +174,7 @@ def test_a_pattern_names_a_series_sorted_by_size():
 
 
 @pytest.mark.parametrize(
-    ("source", "options", "said"),
+    ("source", "options", "stated"),
     [
         ("opnai/gpt-4o", {}, "did you mean `openai`"),
         ("gpt-4o", {}, "inspect:provider/model"),
@@ -188,8 +188,8 @@ def test_a_pattern_names_a_series_sorted_by_size():
         ("mockllm/m", {"price": {"in": 1}}, "for a million tokens"),
     ],
 )
-def test_what_is_wrong_with_an_entry_is_said(source, options, said):
-    with pytest.raises(UserError, match=said):
+def test_what_is_wrong_with_an_entry_is_said(source, options, stated):
+    with pytest.raises(UserError, match=stated):
         adapter.series(entry(source, **options), AskPolicy(), Path())
 
 
@@ -217,11 +217,11 @@ def call(*contents: Any, **more: Any) -> Call:
 
 
 def test_text_becomes_chat_where_there_is_chat_and_a_prompt_where_not():
-    said = call("Be brief.", "1 + 1 =")
-    chat = request_of(said, frozenset({"generate", "chat"}), Settings())
+    stated = call("Be brief.", "1 + 1 =")
+    chat = request_of(stated, frozenset({"generate", "chat"}), Settings())
     assert [m["content"] for m in chat.messages] == ["Be brief.", "1 + 1 ="]
-    assert request_of(said, TEXT, Settings()).prompt == "Be brief.\n\n1 + 1 ="
-    turns = Call([*said.messages, ChatMessageAssistant(content="2")])
+    assert request_of(stated, TEXT, Settings()).prompt == "Be brief.\n\n1 + 1 ="
+    turns = Call([*stated.messages, ChatMessageAssistant(content="2")])
     with pytest.raises(Unaskable, match="several turns"):
         request_of(turns, TEXT, Settings())
 
@@ -276,7 +276,7 @@ def test_several_choices_per_call_are_refused_and_logprobs_come_back(mock):
     with pytest.raises(Unaskable, match="several choices"):
         request_of(call("x", config=GenerateConfig(num_choices=3)), ALL, Settings())
     request = request_of(call("x", config=GenerateConfig(logprobs=True)), ALL, Settings())
-    output = said("y")
+    output = stated("y")
     output.choices[0].logprobs = Logprobs(content=[Logprob(token="y", logprob=-0.5)])
     again = output_of(request, answer_of(request, "k", output), "m")
     assert again.choices[0].logprobs.content[0].logprob == -0.5
@@ -372,20 +372,20 @@ def test_raw_completions_give_the_log_probabilities_of_a_continuation(words, mon
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "stated"),
     [
         ("no-prompt-logprobs", "tells no log-probabilities"),
         ("constant", "does not depend|log-probability"),
         ("unstable", "the same question gave"),
     ],
 )
-def test_a_server_without_true_log_probabilities_only_generates(words, monkeypatch, bad, said):
+def test_a_server_without_true_log_probabilities_only_generates(words, monkeypatch, bad, stated):
     pytest.importorskip("openai")
     monkeypatch.setenv("LOCAL_KEY", SECRET)
     with Server(words, bad={bad}) as server:
         model = completing(server)
         assert model.offers == {"generate"}
-        assert re.search(said, model.lacks["loglikelihood"])
+        assert re.search(stated, model.lacks["loglikelihood"])
         assert "different estimator" in model.lacks["loglikelihood"]
         model.close()
 

@@ -53,12 +53,12 @@ def sharded(tiny: Tiny, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("said_by_the_study", [(), ("pickle-weights",)])
+@pytest.mark.parametrize("stated_by_the_study", [(), ("pickle-weights",)])
 def test_pickles_are_refused_with_the_file_and_the_option_to_add(
-    sharded: Path, said_by_the_study: tuple[str, ...]
+    sharded: Path, stated_by_the_study: tuple[str, ...]
 ) -> None:
     with pytest.raises(NotAllowed) as refused:
-        adapter.open(listed(sharded), AskPolicy(allow=said_by_the_study))
+        adapter.open(listed(sharded), AskPolicy(allow=stated_by_the_study))
     assert "pytorch_model-00001-of-00002.bin" in str(refused.value)
     assert f"--allow pickle-weights:{sharded}" in str(refused.value)
 
@@ -107,9 +107,9 @@ def test_code_beside_a_tokenizer_needs_permission(tiny: Tiny, tmp_path: Path) ->
         f"open({str(ran)!r}, 'w').close()\n"
         "class Mine(PreTrainedTokenizerFast):\n    pass\n"
     )
-    for said_by_the_study, error in (((), ModelError), (("trust-remote-code",), NotAllowed)):
+    for stated_by_the_study, error in (((), ModelError), (("trust-remote-code",), NotAllowed)):
         with pytest.raises(error, match=f"--allow trust-remote-code:{folder}"):
-            asked(listed(folder), allow=said_by_the_study)
+            asked(listed(folder), allow=stated_by_the_study)
         assert not ran.exists()
     with permissions.granted(f"trust-remote-code:{folder}"):
         assert asked(listed(folder))

@@ -79,18 +79,18 @@ def test_loglikelihoods_equal_a_plain_forward_pass_at_any_batch_size(
 
 def test_ranks_and_greedy_flag_are_those_of_the_sorted_vocabulary(tiny: Tiny, opened: Opened) -> None:
     model = opened(tiny("llama"))
-    said = next(model.generate(generations(model, 1)))
+    message = next(model.generate(generations(model, 1)))
     start = model.encode(Request(kind="generate", prompt="the")).prompt_ids
-    greedy = Request(kind="loglikelihood", prompt_ids=start, continuation_ids=said.token_ids[:3])
-    other = replace(greedy, continuation_ids=(*said.token_ids[:2], (said.token_ids[2] + 1) % 300))
+    greedy = Request(kind="loglikelihood", prompt_ids=start, continuation_ids=message.token_ids[:3])
+    other = replace(greedy, continuation_ids=(*message.token_ids[:2], (message.token_ids[2] + 1) % 300))
     first, second = sorted(model.loglikelihood([greedy, other]), key=lambda a: not a.greedy)
     assert first.greedy is True
     assert first.token_ranks == (0, 0, 0)
     assert second.greedy is False
     with torch.inference_mode():
-        ids = torch.tensor([[*(start or ()), *said.token_ids[:2]]])
+        ids = torch.tensor([[*(start or ()), *message.token_ids[:2]]])
         order = model.net(input_ids=ids).logits[0, -1].argsort(descending=True).tolist()
-    assert second.token_ranks == (0, 0, order.index((said.token_ids[2] + 1) % 300))
+    assert second.token_ranks == (0, 0, order.index((message.token_ids[2] + 1) % 300))
 
 
 def test_equal_logits_are_ranked_as_argmax_would(tiny: Tiny, opened: Opened) -> None:
@@ -156,11 +156,11 @@ def test_greedy_generation_is_what_transformers_generates(tiny: Tiny, opened: Op
 def test_generated_tokens_keep_the_logprobs_that_asking_for_them_gives(tiny: Tiny, opened: Opened) -> None:
     model = opened(tiny("qwen2"))
     request = generations(model, 3, temperature=0.8, top_p=0.9)[2]
-    said = next(model.generate([request]))
-    back = Request(kind="loglikelihood", prompt_ids=request.prompt_ids, continuation_ids=said.token_ids)
+    message = next(model.generate([request]))
+    back = Request(kind="loglikelihood", prompt_ids=request.prompt_ids, continuation_ids=message.token_ids)
     answer = next(model.loglikelihood([back]))
-    assert said.token_logprobs == pytest.approx(answer.token_logprobs, abs=1e-5)
-    assert said.token_ranks == answer.token_ranks
+    assert message.token_logprobs == pytest.approx(answer.token_logprobs, abs=1e-5)
+    assert message.token_ranks == answer.token_ranks
 
 
 def test_stop_strings_end_an_answer_and_are_cut_from_it(tiny: Tiny, opened: Opened) -> None:
@@ -177,9 +177,9 @@ def test_stop_strings_end_an_answer_and_are_cut_from_it(tiny: Tiny, opened: Open
 def test_a_window_of_three_tokens_is_enough(tiny: Tiny, opened: Opened) -> None:
     """Modular addition asks networks with room for `a b =` alone."""
     model = opened(tiny("gpt2", n_positions=3))
-    said = next(model.generate([Request(kind="generate", prompt_ids=(1, 2))]))
+    message = next(model.generate([Request(kind="generate", prompt_ids=(1, 2))]))
     scored = next(model.loglikelihood([Request(kind="loglikelihood", prompt_ids=(1, 2, 3), continuation_ids=(4,))]))
-    assert (len(said.token_ids), said.finish) == (1, "window")
+    assert (len(message.token_ids), message.finish) == (1, "window")
     assert scored.error is None
 
 
@@ -217,8 +217,8 @@ def test_nothing_is_truncated_silently(tiny: Tiny, opened: Opened) -> None:
     assert "BOS" in str(errors[3])
     assert "no tokens" in str(errors[4])
     assert "foreign tokenizer" in str(errors[5])
-    said = next(model.generate([Request(kind="generate", prompt_ids=fits)]))
-    assert (said.finish, len(said.token_ids)) == ("window", 8)
+    message = next(model.generate([Request(kind="generate", prompt_ids=fits)]))
+    assert (message.finish, len(message.token_ids)) == ("window", 8)
     none = next(model.generate([Request(kind="generate", prompt_ids=(*fits, *fits[:8]))]))
     assert "exceeds" in str(none.error)
 
@@ -230,8 +230,8 @@ def test_nan_in_the_logits_is_a_failed_answer_that_says_so(tiny: Tiny, opened: O
     bad, good = sorted(model.loglikelihood(asked), key=lambda a: a.error is None)
     assert "NaN" in str(bad.error)
     assert good.error is None
-    said = next(model.generate([Request(kind="generate", prompt_ids=(7,))]))
-    assert "NaN" in str(said.error)
+    message = next(model.generate([Request(kind="generate", prompt_ids=(7,))]))
+    assert "NaN" in str(message.error)
 
 
 def test_nan_weights_are_named(tiny: Tiny, opened: Opened, tmp_path: Path) -> None:

@@ -27,14 +27,14 @@ def test_windows_are_those_of_the_harness(window: int, length: int) -> None:
         utils.make_disjoint_window,
         utils.get_rolling_token_windows(ids, prefix_token=1, max_seq_len=window, context_len=1),
     )
-    ours = [(list(context), list(told)) for context, told in disjoint([1], ids, window)]
+    ours = [(list(context), list(given)) for context, given in disjoint([1], ids, window)]
     assert ours == list(theirs)
 
 
 def test_a_prefix_of_several_tokens_leaves_less_room_and_loses_nothing() -> None:
     parts = list(disjoint((1, 2, 3), tuple(range(10, 40)), 8))
-    assert [t for _, told in parts for t in told] == list(range(10, 40))
-    assert all(len(context) + len(told) - 1 <= 8 for context, told in parts)
+    assert [t for _, given in parts for t in given] == list(range(10, 40))
+    assert all(len(context) + len(given) - 1 <= 8 for context, given in parts)
     assert parts[0] == ((1, 2, 3), tuple(range(10, 16)))
     assert all(context for context, _ in parts)
 
@@ -61,8 +61,8 @@ def test_a_long_text_gets_the_sum_of_the_harnesss_own_model(
     model = opened(folder)
     texts = [TEXT * n for n in (1, 9, 14)]
     asked = [model.encode(Request(kind="loglikelihood", continuation=text)) for text in texts]
-    said = {a.key: a for a in model.loglikelihood(asked)}
-    answers = [said[answer_key(model.identity, request)] for request in asked]
+    message = {a.key: a for a in model.loglikelihood(asked)}
+    answers = [message[answer_key(model.identity, request)] for request in asked]
     harness = HFLM(str(folder), device="cpu", dtype="float32", add_bos_token=False)
     assert harness.max_length == model.window == 128
     theirs = harness.loglikelihood_rolling(

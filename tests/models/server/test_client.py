@@ -215,10 +215,10 @@ def test_the_key_is_sent_and_never_shown(server: FakeServer, client: Open) -> No
     key = Key(secret=SECRET)
     one = client(key, retries=0)
     assert ask(one, "hello")["hello"].error is None
-    told = error(one, "tell me")
-    assert "headers were" in told
-    assert SECRET not in told
-    assert "(key)" in told
+    given = error(one, "tell me")
+    assert "headers were" in given
+    assert SECRET not in given
+    assert "(key)" in given
     assert SECRET not in repr(key)
 
 
@@ -236,8 +236,8 @@ def test_a_key_in_a_header_of_its_own(server: FakeServer, client: Open) -> None:
 
 
 def test_an_error_inside_200_is_an_error(monkeypatch: pytest.MonkeyPatch, server: FakeServer, client: Open) -> None:
-    told = {"error": {"message": "no provider", "code": 400}}
-    monkeypatch.setattr(FakeServer, "answer", lambda *_: told)
+    given = {"error": {"message": "no provider", "code": 400}}
+    monkeypatch.setattr(FakeServer, "answer", lambda *_: given)
     assert error(client(), "x") == "HTTP 400: no provider"
 
 

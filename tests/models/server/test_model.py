@@ -103,8 +103,8 @@ def test_log_likelihoods_by_ids_are_the_models_own(opened: Open, words: Path, wa
         assert answer.token_logprobs == pytest.approx(truth, abs=1e-12)
         assert answer.token_ids == more
         ranks = [int((row > row[t]).sum()) for row, t in zip(rows, more, strict=True)]
-        told = ranks if way == "prompt_logprobs" else [min(r, 1) for r in ranks]
-        assert answer.token_ranks == tuple(told)
+        shown = ranks if way == "prompt_logprobs" else [min(r, 1) for r in ranks]
+        assert answer.token_ranks == tuple(shown)
         assert answer.greedy == (not any(ranks))
 
 
@@ -151,16 +151,16 @@ def test_greedy_means_the_most_likely_token_whatever_penalty_the_server_has(open
     plain = opened()
     (truth,) = say(plain, "the morning", max_tokens=6)
     server.bad = {"penalty"}
-    mended = opened()
-    (answer,) = say(mended, "the morning", max_tokens=6)
+    fixed = opened()
+    (answer,) = say(fixed, "the morning", max_tokens=6)
     assert (answer.text, answer.greedy) == (truth.text, True)
     assert server.seen[-1]["repeat_penalty"] == 1.0
-    assert mended.describe().detail["neutral"] == mended.probe.neutral
+    assert fixed.describe().detail["neutral"] == fixed.probe.neutral
     server.bad = {"penalty", "strict"}
     stubborn = opened()
     (other,) = say(stubborn, "the morning", max_tokens=6)
     assert other.greedy is False
-    assert stubborn.identity != mended.identity, "an answer with a penalty is another"
+    assert stubborn.identity != fixed.identity, "an answer with a penalty is another"
 
 
 def test_order_changes_no_key_and_no_answer(opened: Open) -> None:
@@ -220,14 +220,14 @@ def test_bad_questions_fail_alone(opened: Open, server: FakeServer) -> None:
     model = opened(timeout=0.3, retries=1)
     texts = ("HANG", "CRASH", "TORN", "LONG", "SHORT")
     answers = score(model, *((f"{t} and", " more") for t in texts), ("fine and", " more"))
-    said = [a.error or "" for a in answers]
-    assert "no answer within 0.3 s" in said[0]
-    assert "HTTP 500: out of memory" in said[1]
-    assert "not JSON" in said[2]
-    assert "maximum context length" in said[3]
-    assert "prompt log-probabilities for" in said[4]
-    assert said[5] == ""
-    assert all(s.startswith(f"{server.url}#tiny: ") for s in said[:5])
+    message = [a.error or "" for a in answers]
+    assert "no answer within 0.3 s" in message[0]
+    assert "HTTP 500: out of memory" in message[1]
+    assert "not JSON" in message[2]
+    assert "maximum context length" in message[3]
+    assert "prompt log-probabilities for" in message[4]
+    assert message[5] == ""
+    assert all(s.startswith(f"{server.url}#tiny: ") for s in message[:5])
 
 
 def test_a_short_echo_fails_alone(opened: Open) -> None:
@@ -373,9 +373,9 @@ def test_a_study_is_asked_once_and_failures_again(server: FakeServer, words: Pat
     assert (first.failed, first.asked) == (0, 24)
     again, store = study(tmp_path, [entry], "choices")
     assert (again.asked, again.known) == (0, 12)
-    said = next(iter(store.contents().models)).describe
-    assert said["verified"] is False
-    assert said["asks"]["loglikelihood"] == "token ids with prompt_logprobs"
+    message = next(iter(store.contents().models)).describe
+    assert message["verified"] is False
+    assert message["asks"]["loglikelihood"] == "token ids with prompt_logprobs"
 
 
 @pytest.mark.usefixtures("registered")

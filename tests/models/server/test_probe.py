@@ -56,7 +56,7 @@ def test_a_good_server_passes(look: Look, local: bool, adds_bos: bool) -> None:
     assert found.way == ("prompt_logprobs" if local else "echo")
     assert (found.completions, found.chat, found.takes_ids) == (True, True, local)
     assert found.noise == 0
-    assert found.told == {"completions"}
+    assert found.scores == {"completions"}
     assert found.fingerprints == ("fp-1",)
     assert found.served == ("tiny",)
 
@@ -168,11 +168,11 @@ def line(found: Probe, name: str) -> Line:
 
 def test_a_penalty_of_the_servers_own_is_seen_and_turned_off(look: Look) -> None:
     """llama.cpp's Python server and vLLM change greedy answers unless told not to."""
-    good, mended = look(), look("penalty")
+    good, fixed = look(), look("penalty")
     assert line(good, "greedy").seen == "each token of an answer was the most likely one"
-    assert line(mended, "greedy").passed is True
-    assert "turned off" in line(mended, "greedy").seen
-    assert mended.neutral["repeat_penalty"] == 1.0
+    assert line(fixed, "greedy").passed is True
+    assert "turned off" in line(fixed, "greedy").seen
+    assert fixed.neutral["repeat_penalty"] == 1.0
     stubborn = look("penalty", "strict")
     assert line(stubborn, "greedy").passed is False
     assert not stubborn.neutral
@@ -186,9 +186,9 @@ def cycle(monkeypatch: pytest.MonkeyPatch) -> None:
     def next_(self: FakeServer, context: list[int]) -> np.ndarray:
         words = self.tokenizer.encode(" the quick brown fox", add_special_tokens=False).ids
         last = context[-1]
-        told = logprobs(tuple(context), self.size).copy()
-        told[words[(words.index(last) + 1) % len(words)] if last in words else words[0]] += 30
-        return told - np.logaddexp.reduce(told)
+        given = logprobs(tuple(context), self.size).copy()
+        given[words[(words.index(last) + 1) % len(words)] if last in words else words[0]] += 30
+        return given - np.logaddexp.reduce(given)
 
     monkeypatch.setattr(FakeServer, "next", next_)
 

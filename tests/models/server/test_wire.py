@@ -6,13 +6,23 @@ from typing import Any
 
 import pytest
 
-from saltus.models.server.wire import Positions, WireError, generate_body, mark, positions, said, score_body, seam, used
+from saltus.models.server.wire import (
+    Positions,
+    WireError,
+    generate_body,
+    generated,
+    mark,
+    positions,
+    score_body,
+    seam,
+    used,
+)
 from saltus.records import Settings
 
 
 def echo(tokens: list[str], values: list[Any], **more: Any) -> dict[str, Any]:
-    told = {"tokens": tokens, "token_logprobs": values, **more}
-    return {"choices": [{"text": "".join(tokens), "logprobs": told}]}
+    given = {"tokens": tokens, "token_logprobs": values, **more}
+    return {"choices": [{"text": "".join(tokens), "logprobs": given}]}
 
 
 def test_bodies_ask_for_what_is_wanted() -> None:
@@ -66,14 +76,14 @@ def test_a_wrong_number_is_refused(values: list[Any], why: str) -> None:
 
 @pytest.mark.parametrize("value", [None, "-1", True, 0.5])
 def test_what_is_no_log_probability_is_refused(value: Any) -> None:
-    told = positions(echo(["a", "b"], [None, value]), "echo", [7, 8])
+    given = positions(echo(["a", "b"], [None, value]), "echo", [7, 8])
     with pytest.raises(WireError, match="a log-probability is"):
-        told.cut(1, 2)
+        given.cut(1, 2)
 
 
 def test_rounding_above_zero_is_zero() -> None:
-    told = positions(echo(["a", "b"], [None, 1e-7]), "echo", [7, 8])
-    assert told.cut(1, 2) == ((0.0,), ())
+    given = positions(echo(["a", "b"], [None, 1e-7]), "echo", [7, 8])
+    assert given.cut(1, 2) == ((0.0,), ())
 
 
 def test_prompt_logprobs_give_ranks() -> None:
@@ -94,20 +104,20 @@ def test_prompt_logprobs_give_ranks() -> None:
 
 def test_text_is_cut_where_its_tokens_part() -> None:
     payload = echo(["<s>", "The ", "sky", " is", " blue", "!"], [None, -1, -2, -3, -4, -5])
-    told = positions(payload, "echo", "The sky is blue")
-    assert told.tokens[-1] == " blue"
-    assert seam(told, "The sky is", " blue") == 4
+    given = positions(payload, "echo", "The sky is blue")
+    assert given.tokens[-1] == " blue"
+    assert seam(given, "The sky is", " blue") == 4
     with pytest.raises(WireError, match="do not part"):
-        seam(told, "The sky i", "s blue")
+        seam(given, "The sky i", "s blue")
 
 
 def test_text_with_characters_in_pieces_is_cut_from_the_side_that_spells() -> None:
     """A server spells half a character as U+FFFD; the seam is found from the other side."""
     pieces = ["caf", "\ufffd", "\ufffd", " au", " lait", "."]
     payload = {**echo(pieces, [None, -1, -2, -3, -4, -5]), "usage": {"prompt_tokens": 5}}
-    told = positions(payload, "echo", "café au lait")
-    assert len(told.logprobs) == 5
-    assert seam(told, "café au", " lait") == 4
+    given = positions(payload, "echo", "café au lait")
+    assert len(given.logprobs) == 5
+    assert seam(given, "café au", " lait") == 4
     backwards = ["the", " caf", "\ufffd", "\ufffd", "."]
     payload = {**echo(backwards, [None, -1, -2, -3, -4]), "usage": {"prompt_tokens": 4}}
     assert seam(positions(payload, "echo", "the café"), "the", " café") == 1
@@ -122,20 +132,20 @@ def test_an_echo_of_something_else_is_refused() -> None:
 
 def test_generated_text_in_every_form() -> None:
     plain = {"choices": [{"text": "4\nQ: 5", "finish_reason": "stop"}]}
-    assert said(plain, Settings()).finish == "eos"
-    cut = said(plain, Settings(stop=("Q:", "\n")))
+    assert generated(plain, Settings()).finish == "eos"
+    cut = generated(plain, Settings(stop=("Q:", "\n")))
     assert (cut.text, cut.finish) == ("4", "stop")
     longer = {"choices": [{"text": "4", "finish_reason": "length"}]}
-    assert said(longer, Settings(stop=("\n",))).finish == "length"
+    assert generated(longer, Settings(stop=("\n",))).finish == "length"
     content = [{"token": "4", "logprob": -0.5, "top_logprobs": [{"token": "5", "logprob": -0.1}]}]
     message = {"content": "4", "reasoning_content": "two and two"}
     chat = {"choices": [{"message": message, "logprobs": {"content": content}}]}
-    told = said(chat, Settings())
-    assert (told.text, told.trace, told.logprobs, told.ranks) == ("4", "two and two", (-0.5,), (1,))
+    given = generated(chat, Settings())
+    assert (given.text, given.trace, given.logprobs, given.ranks) == ("4", "two and two", (-0.5,), (1,))
     parts = {"choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"text": "b"}]}}]}
-    assert said(parts, Settings()).text == "ab"
+    assert generated(parts, Settings()).text == "ab"
     refused = {"choices": [{"message": {"content": None, "refusal": "I will not"}}]}
-    assert said(refused, Settings()).text == "I will not"
+    assert generated(refused, Settings()).text == "I will not"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +160,7 @@ def test_generated_text_in_every_form() -> None:
 )
 def test_what_is_no_answer_is_refused(payload: dict[str, Any], why: str) -> None:
     with pytest.raises(WireError, match=why):
-        said(payload, Settings())
+        generated(payload, Settings())
 
 
 def test_counts_and_marks_are_the_servers_where_it_tells() -> None:
@@ -161,5 +171,5 @@ def test_counts_and_marks_are_the_servers_where_it_tells() -> None:
 
 
 def test_ranks_are_unknown_where_one_is() -> None:
-    told = Positions([-1.0, -2.0], [{"a": -1.0}, None], [None, None])
-    assert told.cut(0, 2) == ((-1.0, -2.0), ())
+    given = Positions([-1.0, -2.0], [{"a": -1.0}, None], [None, None])
+    assert given.cut(0, 2) == ((-1.0, -2.0), ())

@@ -49,10 +49,10 @@ def valid(path: Path) -> dict:
     )
     document = json.loads(path.read_text(), parse_constant=lambda c: pytest.fail(f"bare {c}"))
     aggregate.validate(document)
-    told = document.get("detailed_evaluation_results")
-    if told:
-        lines = path.with_name(Path(told["file_path"]).name).read_text().splitlines()
-        assert len(lines) == told["total_rows"]
+    given = document.get("detailed_evaluation_results")
+    if given:
+        lines = path.with_name(Path(given["file_path"]).name).read_text().splitlines()
+        assert len(lines) == given["total_rows"]
         for line in lines:
             instance.validate(json.loads(line))
     return document

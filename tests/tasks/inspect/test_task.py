@@ -519,10 +519,10 @@ def test_the_provider_gives_every_sample_of_a_question_a_seed_of_its_own(folder)
         epochs=6,
         temperature=1.0,
     )
-    said = {s.id: set() for s in log.samples}
+    message = {s.id: set() for s in log.samples}
     for sample in log.samples:
-        said[sample.id].add(sample.output.completion)
-    assert max(map(len, said.values())) > 1
+        message[sample.id].add(sample.output.completion)
+    assert max(map(len, message.values())) > 1
 
 
 def test_conditions_change_the_text_that_inspect_asks(folder):
@@ -564,7 +564,7 @@ def test_inspects_own_logs_are_kept_where_the_study_says(folder):
 
 
 @pytest.mark.parametrize(
-    ("source", "given", "said"),
+    ("source", "given", "message"),
     [
         (None, {}, "names no task"),
         ("nofile.py@x", {}, "there is no file"),
@@ -582,10 +582,10 @@ def test_inspects_own_logs_are_kept_where_the_study_says(folder):
         ("broken.py@x", {}, "cannot be made|@task"),
     ],
 )
-def test_what_is_wrong_with_a_task_is_said(folder, source, given, said):
+def test_what_is_wrong_with_a_task_is_said(folder, source, given, message):
     (folder / "empty.py").write_text("x = 1\n")
     (folder / "broken.py").write_text("from inspect_ai import task\n@task\ndef x(:\n")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         make(source, folder, **given)
 
 

@@ -122,7 +122,7 @@ def likely(*logprobs: float) -> Answer:
     return Answer(key="", token_logprobs=logprobs, token_ranks=(0,) * len(logprobs), greedy=True)
 
 
-def said(text: str) -> Answer:
+def output(text: str) -> Answer:
     return Answer(key="", text=text, finish="stop")
 
 
@@ -163,11 +163,11 @@ def test_generated_text_goes_through_filters_and_the_tasks_metric(folder: Path) 
     assert item.target == "10"
     kinds = [r.kind for r in task.ask(item)]
     assert kinds == ["generate", "loglikelihood"]
-    raw, _ = task.score(item, [said("it is 3 or 10"), likely(-0.5)])
+    raw, _ = task.score(item, [output("it is 3 or 10"), likely(-0.5)])
     assert (raw.metric_hard, raw.hard) == ("exact_match,strict", 0.0)
     assert raw.detail["exact_match,flexible"] == 1.0
     assert (raw.metric_soft, raw.soft) == ("token_logprob", -0.5)
-    raw, stripped = task.score(item, [said(" 10"), likely(-0.5)])
+    raw, stripped = task.score(item, [output(" 10"), likely(-0.5)])
     assert (raw.hard, stripped.hard) == (1.0, 1.0)
     assert task.primary == ("exact_match,strict", "token_logprob")
 
@@ -176,7 +176,7 @@ def test_any_of_several_right_answers_is_right(folder: Path) -> None:
     task = made("aliases", folder)
     item = task.items(1, RNG)[0]
     upper = item.target[1]
-    raw, _ = task.score(item, [said(upper), likely(-2.0), likely(-1.0)])
+    raw, _ = task.score(item, [output(upper), likely(-2.0), likely(-1.0)])
     assert (raw.hard, raw.soft) == (1.0, -1.0)
     assert [r.continuation for r in task.ask(item)][1:] == [f" {t}" for t in item.target]
 
@@ -188,7 +188,7 @@ def test_generation_needs_no_likelihoods_where_nobody_asks_for_the_twin(folder: 
     assert task.needs == {"generate"}
     assert len(list(task.ask(item))) == 1
     assert (request.settings.max_tokens, request.settings.stop) == (12, ("\n", "Q:"))
-    raw, _ = task.score(item, [said(f" {item.target}")])
+    raw, _ = task.score(item, [output(f" {item.target}")])
     assert raw.soft is None
     assert "no target was asked" in (raw.why_no_soft or "")
 
@@ -197,7 +197,7 @@ def test_a_changed_right_answer_is_not_judged_by_the_documents(folder: Path) -> 
     """The harness's metric knows the document alone; ours knows the item."""
     task = made("generate", folder)
     item = replace(task.items(1, RNG)[0], target="something else")
-    raw, _ = task.score(item, [said(" something else"), likely(-1.0)])
+    raw, _ = task.score(item, [output(" something else"), likely(-1.0)])
     assert (raw.metric_hard, raw.hard) == ("exact_match", 1.0)
 
 
@@ -365,7 +365,7 @@ def test_several_samples_are_several_requests_with_seeds_of_their_own(tmp_path: 
         assert [r.kind for r in requests] == ["generate"] * 3 + ["loglikelihood"]
         assert len({r.seed for r in requests[:3]}) == 3
         assert requests[0].settings.temperature == 0.7
-        votes = [said("no"), said(right), said(right), likely(-1.0)]
+        votes = [output("no"), output(right), output(right), likely(-1.0)]
         assert found.score(item, votes)[0].hard == 1.0
-        assert found.score(item, [said("no"), *votes[:2], likely(-1.0)])[0].hard == 0.0
+        assert found.score(item, [output("no"), *votes[:2], likely(-1.0)])[0].hard == 0.0
     assert EXACT["metric"] == found.primary[0]

@@ -33,7 +33,7 @@ def _same_weights(view: View) -> pl.DataFrame:
     return again.select("pid", why.alias("why"))
 
 
-def _minority(column: str, said: str, *, within: bool) -> Callable[[View], pl.DataFrame]:
+def _minority(column: str, template: str, *, within: bool) -> Callable[[View], pl.DataFrame]:
     """A guard on what the points of one run share: those are suspected that differ from most. said: with {} for
     what is here and {} for what is elsewhere. within: only along training; families may differ."""
 
@@ -48,7 +48,7 @@ def _minority(column: str, said: str, *, within: bool) -> Callable[[View], pl.Da
         )
         odd = rows.join(usual, on=_RUN).filter(pl.col(column) != pl.col("usual"))
         here, there = (pl.col(c).cast(pl.String).str.slice(0, 15) for c in (column, "usual"))
-        return odd.select("pid", pl.format(said, here, there).alias("why"))
+        return odd.select("pid", pl.format(template, here, there).alias("why"))
 
     return find
 
@@ -56,12 +56,14 @@ def _minority(column: str, said: str, *, within: bool) -> Callable[[View], pl.Da
 def _misplaced(view: View) -> pl.DataFrame:
     """The name says another step than trainer_state.json, by another factor than elsewhere in the run."""
     rows = view.trained.filter(pl.col("within") & (pl.col("step") > 0))
-    told = pl.coalesce(pl.col("trainer_step").cast(pl.Float64, strict=False), "step")
-    rows = rows.with_columns(told=told).filter(pl.col("told") > 0)
-    rows = rows.with_columns(factor=(pl.col("step") / pl.col("told")).log())
+    reported = pl.coalesce(pl.col("trainer_step").cast(pl.Float64, strict=False), "step")
+    rows = rows.with_columns(reported=reported).filter(pl.col("reported") > 0)
+    rows = rows.with_columns(factor=(pl.col("step") / pl.col("reported")).log())
     away = (pl.col("factor") - pl.col("factor").median().over(_RUN)).abs()
     why = pl.format(
-        "its name says step {}, its trainer_state.json {}", pl.col("step").cast(pl.Int64), pl.col("told").cast(pl.Int64)
+        "its name says step {}, its trainer_state.json {}",
+        pl.col("step").cast(pl.Int64),
+        pl.col("reported").cast(pl.Int64),
     )
     return rows.filter(away > 0.001).select("pid", why.alias("why"))
 
@@ -76,12 +78,12 @@ def _changed(view: View) -> pl.DataFrame:
     return many.select("pid", why.alias("why"))
 
 
-def _share(column: str, least: float, said: str) -> Callable[[View], pl.DataFrame]:
+def _share(column: str, least: float, template: str) -> Callable[[View], pl.DataFrame]:
     """A guard on a share of a point's questions. said: with {} for the share."""
 
     def find(view: View) -> pl.DataFrame:
         many = view.points.filter(pl.col(column) > least)
-        return many.select("pid", pl.format(said, pl.col(column).round(3)).alias("why"))
+        return many.select("pid", pl.format(template, pl.col(column).round(3)).alias("why"))
 
     return find
 

@@ -73,14 +73,14 @@ class GgufCheckpoint(Checkpoint):
     @cached_property
     def config(self) -> dict[str, Any]:
         """The settings that asking needs, under the names of config.json."""
-        said = self.header.metadata
-        family = str(said.get("general.architecture", "unknown"))
+        stated = self.header.metadata
+        family = str(stated.get("general.architecture", "unknown"))
         return {
             "architectures": [f"gguf {family}"],
             "model_type": family,
-            "vocab_size": said.get(f"{family}.vocab_size") or said.get("tokenizer.ggml.tokens"),
-            "max_position_embeddings": said.get(f"{family}.context_length"),
-            "eos_token_id": said.get("tokenizer.ggml.eos_token_id"),
+            "vocab_size": stated.get(f"{family}.vocab_size") or stated.get("tokenizer.ggml.tokens"),
+            "max_position_embeddings": stated.get(f"{family}.context_length"),
+            "eos_token_id": stated.get("tokenizer.ggml.eos_token_id"),
         }
 
     @cached_property

@@ -23,12 +23,12 @@ def in_words(call: Call) -> Call:
     messages: list[Any] = []
     for message in call.messages:
         if message.role == "assistant":
-            said = handler.assistant_message(message)["content"]
-            messages.append(ChatMessageAssistant(content=said))
+            stated = handler.assistant_message(message)["content"]
+            messages.append(ChatMessageAssistant(content=stated))
         elif message.role == "tool":
-            told = handler.tool_message(message)["content"]
-            told = f"The '{message.function}' function was called. The results are:\n\n{told}"
-            messages.append(ChatMessageUser(content=told))
+            given = handler.tool_message(message)["content"]
+            given = f"The '{message.function}' function was called. The results are:\n\n{given}"
+            messages.append(ChatMessageUser(content=given))
         else:
             messages.append(message)
     if call.tools:

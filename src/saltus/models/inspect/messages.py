@@ -95,12 +95,12 @@ def request_of(call: Call, offers: frozenset[str], settings: Settings) -> Reques
         content = canonical(_plain_call(call)).decode()
         messages: tuple[Mapping[str, str], ...] = ({"role": OWN, "content": content},)
         return Request(kind="generate", messages=messages, settings=chosen, seed=config.seed)
-    said = tuple({"role": m.role, "content": m.text} for m in call.messages)
+    stated = tuple({"role": m.role, "content": m.text} for m in call.messages)
     if "chat" in offers:
-        return Request(kind="generate", messages=said, settings=chosen, seed=config.seed)
-    if any(m["role"] == "assistant" for m in said):
+        return Request(kind="generate", messages=stated, settings=chosen, seed=config.seed)
+    if any(m["role"] == "assistant" for m in stated):
         raise Unaskable("a conversation of several turns; a model without a chat template takes one prompt")
-    prompt = "\n\n".join(m["content"] for m in said)
+    prompt = "\n\n".join(m["content"] for m in stated)
     return Request(kind="generate", prompt=prompt, settings=chosen, seed=config.seed)
 
 
@@ -120,8 +120,8 @@ def call_of(request: Request) -> Call:
             _tool_choice(data["tool_choice"]),
             GenerateConfig(**{**data["config"], **config}),
         )
-    said = request.messages or ({"role": "user", "content": request.prompt},)
-    return Call([_ROLES[m["role"]](content=m["content"]) for m in said], config=GenerateConfig(**config))
+    stated = request.messages or ({"role": "user", "content": request.prompt},)
+    return Call([_ROLES[m["role"]](content=m["content"]) for m in stated], config=GenerateConfig(**config))
 
 
 def answer_of(request: Request, key: str, output: ModelOutput) -> Answer:

@@ -74,14 +74,14 @@ def call_of(request: Request) -> Call:
 
 def answer_of(request: Request, key: str, output: ModelOutput) -> Answer:
     """The continuation's part. Raises ValueError, WireError where it is not told."""
-    told: Any = output.choices[0].prompt_logprobs if output.choices else None
-    if told is None or not told.content:
+    given: Any = output.choices[0].prompt_logprobs if output.choices else None
+    if given is None or not given.content:
         raise ValueError("the server tells no log-probabilities of the prompt (`prompt_logprobs`)")
-    tokens = [one.token for one in told.content]
-    tops = [{alternative.token: alternative.logprob for alternative in one.top_logprobs or ()} for one in told.content]
+    tokens = [one.token for one in given.content]
+    tops = [{alternative.token: alternative.logprob for alternative in one.top_logprobs or ()} for one in given.content]
     positions = Positions(
-        [one.logprob for one in told.content],
-        [{**top, one.token: one.logprob} for top, one in zip(tops, told.content, strict=True)],
+        [one.logprob for one in given.content],
+        [{**top, one.token: one.logprob} for top, one in zip(tops, given.content, strict=True)],
         tokens,
     )
     prompt, continuation = (m["content"] for m in request.messages)

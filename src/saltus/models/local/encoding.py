@@ -231,8 +231,8 @@ def _read(place: Path, **how: Any) -> Any:
             backend.no_padding()
         return tokenizer
     except Exception as error:  # tokenizers raise bare Exception for a torn file
-        mend = "put a whole one beside the model, or name its folder with `tokenizer: FOLDER`"
+        remedy = "put a whole one beside the model, or name its folder with `tokenizer: FOLDER`"
         if "trust_remote_code" in str(error):
-            mend = hint(place)
-        said = str(error).partition("\n")[0].rstrip(".")
-        raise ModelError(f"{place}: the tokenizer cannot be read: {said}; {mend}") from error
+            remedy = hint(place)
+        stated = str(error).partition("\n")[0].rstrip(".")
+        raise ModelError(f"{place}: the tokenizer cannot be read: {stated}; {remedy}") from error

@@ -65,13 +65,13 @@ def read_weights(folder: Path, ask: AskPolicy, *, pickled: bool = False, spread:
         AttributeError,
         PickleError,
     ) as error:
-        raise ModelError(f"{folder}: the model cannot be loaded: {_said(error, folder)}") from error
+        raise ModelError(f"{folder}: the model cannot be loaded: {_stated(error, folder)}") from error
     net, info = loaded
     _refuse_unsound(folder, net, info)
     return (net if spread is not None else net.to(device())).eval()
 
 
-def _said(error: Exception, folder: Path) -> str:
+def _stated(error: Exception, folder: Path) -> str:
     """The first line of what transformers says, and which permission would change it."""
     line, whole = str(error).partition("\n")[0].strip(), str(error)
     if "trust_remote_code" in whole:

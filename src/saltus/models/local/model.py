@@ -234,9 +234,9 @@ class TransformersModel:
         prompt = len(request.prompt_ids)
         room = prompt + (asked - 1 if request.kind == "loglikelihood" else 1)
         if self.window and room > self.window and not self._rolls(request):
-            said = f" and its continuation of {asked}" if asked else ""
+            stated = f" and its continuation of {asked}" if asked else ""
             window = f"the window of {self.window} tokens"
-            return f"the prompt of {prompt} tokens{said} exceeds {window}; nothing is truncated"
+            return f"the prompt of {prompt} tokens{stated} exceeds {window}; nothing is truncated"
         return None
 
     def _rolls(self, request: Request) -> bool:
@@ -247,10 +247,10 @@ class TransformersModel:
 
     def _windows(self, request: Request) -> list[tuple[Sequence[int], Sequence[int]]]:
         """The request in as many windows as it needs, one for all but long texts without a prompt."""
-        prompt, told = request.prompt_ids or (), request.continuation_ids or ()
-        if self.window is None or len(prompt) + len(told) - 1 <= self.window:
-            return [(prompt, told)]
-        return list(disjoint(prompt, told, self.window))
+        prompt, given = request.prompt_ids or (), request.continuation_ids or ()
+        if self.window is None or len(prompt) + len(given) - 1 <= self.window:
+            return [(prompt, given)]
+        return list(disjoint(prompt, given, self.window))
 
     def _refuse_what_cannot_be_asked(self) -> None:
         if self.checkpoint.config.get("is_encoder_decoder"):

@@ -100,8 +100,8 @@ class _Pass:
             self.left.append((key.index_select(2, self.kept), value.index_select(2, self.kept)))
         out = query.new_empty(query.shape[2], query.shape[1], value.shape[-1])
         for group in self.groups(how["window"], query.shape[1] // key.shape[1]):
-            said = _attend(group, query[0], key[0], value[0], how)
-            out[group.queries.flatten()] = said
+            stated = _attend(group, query[0], key[0], value[0], how)
+            out[group.queries.flatten()] = stated
         return out[None]
 
 
@@ -115,12 +115,12 @@ def _attend(
     k, v = _blocks(key, group.keys), _blocks(value, group.keys)
     mask = group.shared_mask()
     if how["softcap"] is None:
-        said = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=how["scaling"])
+        stated = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=how["scaling"])
     else:
         scores = (q @ k.transpose(2, 3)) * how["scaling"]
         scores = (scores / how["softcap"]).tanh() * how["softcap"] + mask
-        said = scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ v
-    parted = said.unflatten(2, (n, group.share)).transpose(1, 2)
+        stated = scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ v
+    parted = stated.unflatten(2, (n, group.share)).transpose(1, 2)
     return parted.reshape(blocks * n, own * group.share, -1)
 
 
@@ -255,7 +255,7 @@ def score(net: Any, rows: Sequence[Row], budget: Callable[[int, float], int], he
     reader, stream = Reader(net), build(rows)
     wanted = _Wanted(stream, head)
     chunk, spine = first(stream, budget(0, 0.0)), Spine()
-    began, told = time.perf_counter(), 0
+    began, given = time.perf_counter(), 0
     while len(chunk):
         start = time.perf_counter()
         hidden, spine = reader.read(chunk, spine, wanted.places(chunk))
@@ -264,13 +264,13 @@ def score(net: Any, rows: Sequence[Row], budget: Callable[[int, float], int], he
             wanted.collect(hidden)
             wanted.settle(to_the_end=chunk.stop == len(stream))
         done = wanted.complete()
-        cost = sum(rows[stream.order[i]].length for i in range(told, done))
+        cost = sum(rows[stream.order[i]].length for i in range(given, done))
         share = (time.perf_counter() - began) / max(1, cost)
-        for i in range(told, done):
+        for i in range(given, done):
             row = rows[stream.order[i]]
             yield Scored(row.index, *wanted.row(i), share * row.length)
-        if done > told:
-            began, told = time.perf_counter(), done
+        if done > given:
+            began, given = time.perf_counter(), done
         chunk = chunk.after(tokens)
 
 

@@ -39,8 +39,8 @@ class Cut:
 
     def add(self, request: int, parts: Sequence[tuple[Ids, Ids]]) -> None:
         """A request as its windows, in order."""
-        for context, told in parts:
-            self.rows.append(Row(len(self.rows), tuple(context), tuple(told)))
+        for context, given in parts:
+            self.rows.append(Row(len(self.rows), tuple(context), tuple(given)))
             self._owner.append(request)
         if len(parts) > 1:
             self._parts[request] = len(parts)

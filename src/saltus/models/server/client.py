@@ -270,8 +270,8 @@ class Client:
         except TimeoutError as error:
             raise Passing(f"no answer within {self.limits.timeout:g} s", "hang") from error
         except (self._http.ClientError, OSError) as error:
-            said = str(error) or type(error).__name__
-            raise Passing(self.hide(f"it cannot be reached: {said}"), "unreachable") from None
+            message = str(error) or type(error).__name__
+            raise Passing(self.hide(f"it cannot be reached: {message}"), "unreachable") from None
         text = self.hide(raw.decode("utf-8", "replace"))
         if response.status != 200:
             raise unwell(response.status, dict(response.headers), text)

@@ -40,15 +40,15 @@ class Passing(Exception):
 
 def unwell(status: int, headers: Mapping[str, str], text: str) -> Exception:
     """The failure behind a status other than 200: Passing or ServerError."""
-    said = f"HTTP {status}: {message(text)}"
+    message_text = f"HTTP {status}: {message(text)}"
     named = {name.lower(): value for name, value in headers.items()}
     if 300 <= status < 400:
-        said = f"HTTP {status}: it redirects to {named.get('location')}; state that address"
+        message_text = f"HTTP {status}: it redirects to {named.get('location')}; state that address"
     if status == 429 and any(code in text for code in _SPENT):
-        return ServerError(said, "status", 402)
+        return ServerError(message_text, "status", 402)
     if status in PASSING:
-        return Passing(said, "status", status, retry_after(named, time()))
-    return ServerError(said, "status", status)
+        return Passing(message_text, "status", status, retry_after(named, time()))
+    return ServerError(message_text, "status", status)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -80,5 +80,5 @@ def message(text: str) -> str:
 
 def excerpt(text: str) -> str:
     """At most 200 characters on one line."""
-    said = " ".join(text.split())
-    return (said[:200] + "…" if len(said) > 200 else said) or "(nothing)"
+    message_text = " ".join(text.split())
+    return (message_text[:200] + "…" if len(message_text) > 200 else message_text) or "(nothing)"

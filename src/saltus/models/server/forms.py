@@ -82,12 +82,12 @@ class Forms:
         if request.prompt_ids is not None:
             start, ids = len(request.prompt_ids), request.continuation_ids or ()
             stop = start + len(ids)
-            told = openai_wire.positions(payload, way, [*request.prompt_ids, *ids])
+            found_scores = openai_wire.positions(payload, way, [*request.prompt_ids, *ids])
         else:
             prompt, continuation = (m["content"] for m in request.messages)
-            told = openai_wire.positions(payload, way, prompt + continuation)
-            start, stop = openai_wire.seam(told, prompt, continuation), len(told.logprobs)
-        logprobs, ranks = told.cut(start, stop)
+            found_scores = openai_wire.positions(payload, way, prompt + continuation)
+            start, stop = openai_wire.seam(found_scores, prompt, continuation), len(found_scores.logprobs)
+        logprobs, ranks = found_scores.cut(start, stop)
         tokens_in, tokens_out = openai_wire.used(payload, stop, 1)
         return Answer(
             key=key,
@@ -112,25 +112,25 @@ class Forms:
             ask = {"messages": [dict(m) for m in request.messages]}
         body = openai_wire.generate_body(self.name, ask, request.settings, request.seed, most)
         body |= self.probe.neutral
-        if path.partition("/")[0] in self.probe.told:
+        if path.partition("/")[0] in self.probe.scores:
             body["logprobs"] = logprobs
         return Job(request, path, body)
 
     def generated(self, request: Request, key: str, payload: Mapping[str, Any]) -> Answer:
         """The text. Raises WireError."""
-        said = openai_wire.said(payload, request.settings)
+        made = openai_wire.generated(payload, request.settings)
         asked = len(request.prompt_ids or ())
-        tokens_in, tokens_out = openai_wire.used(payload, asked, len(said.logprobs))
+        tokens_in, tokens_out = openai_wire.used(payload, asked, len(made.logprobs))
         if tokens_in < asked:
             raise WireError(f"it read {tokens_in} of the prompt's {asked} tokens: truncated")
         return Answer(
             key=key,
-            text=said.text,
-            token_logprobs=said.logprobs,
-            token_ranks=said.ranks,
-            greedy=not any(said.ranks) if said.ranks else None,
-            trace=said.trace,
-            finish=said.finish,
+            text=made.text,
+            token_logprobs=made.logprobs,
+            token_ranks=made.ranks,
+            greedy=not any(made.ranks) if made.ranks else None,
+            trace=made.trace,
+            finish=made.finish,
             tokens_in=tokens_in,
             tokens_out=tokens_out,
         )

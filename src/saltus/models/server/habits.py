@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saltus.models.server.probe_requests import SAMPLED, SHORT, TEXTS, Line, Server, again, job, outcome
-from saltus.models.server.wire import Said
+from saltus.models.server.wire import Generated
 
 REPEATS = "The capital of France is"
 """Goes on with words of its own, which a penalty on repetition forbids."""
@@ -36,14 +36,14 @@ def manners(
     logged = [_logged(server, name, most, {}) for name in names]
     logged += [_logged(server, name, most, neutral) for name in names if neutral]
     outcomes = [outcome(reply) for reply in server.ask(*sampled, *logged)]
-    told = {
-        path.partition("/")[0]: said
-        for (path, _), said in zip(logged, outcomes[4:], strict=True)
-        if isinstance(said, Said) and said.logprobs
+    scored = {
+        path.partition("/")[0]: outcome_of
+        for (path, _), outcome_of in zip(logged, outcomes[4:], strict=True)
+        if isinstance(outcome_of, Generated) and outcome_of.logprobs
     }
-    plain = next((s for s in outcomes[4:] if isinstance(s, Said) and s.ranks), None)
-    mended = next(iter(told.values()), None) if neutral else None
-    return (_seed(outcomes[:4]), _greedy(plain, mended)), frozenset(told), neutral
+    plain = next((s for s in outcomes[4:] if isinstance(s, Generated) and s.ranks), None)
+    neutral_one = next(iter(scored.values()), None) if neutral else None
+    return (_seed(outcomes[:4]), _greedy(plain, neutral_one)), frozenset(scored), neutral
 
 
 def _ask(name: str, text: str) -> dict[str, Any]:
@@ -65,24 +65,24 @@ def _takes(server: Server, names: Sequence[str], most: str, keys: Mapping[str, f
     """Whether every endpoint answers a sampled question that has these keys."""
     jobs = [_asked(server, name, most, 7) for name in names]
     replies = server.ask(*[(path, {**body, **keys}) for path, body in jobs])
-    return all(isinstance(outcome(reply), Said) for reply in replies)
+    return all(isinstance(outcome(reply), Generated) for reply in replies)
 
 
-def _seed(outcomes: Sequence[Said | str]) -> Line:
+def _seed(outcomes: Sequence[Generated | str]) -> Line:
     """Where a seed does not fix a sample, samples cannot be made again; they are still samples."""
     failed = [s for s in outcomes if isinstance(s, str)]
     if failed:
         return Line("seed", False, failed[0])
-    one, same, *others = (s.text for s in outcomes if isinstance(s, Said))
+    one, same, *others = (s.text for s in outcomes if isinstance(s, Generated))
     if all(other == one for other in (same, *others)):
         seen = "every seed gave the same text at temperature 1, which the server may ignore"
         return Line("seed", None, seen)
     return Line("seed", one == same, "a sampled answer with one seed " + again(one == same))
 
 
-def _greedy(plain: Said | None, mended: Said | None) -> Line:
+def _greedy(plain: Generated | None, neutral_one: Generated | None) -> Line:
     """Whether greedy tokens were the most likely ones, as the server asks by itself and with the neutral keys."""
-    last = mended if mended is not None and mended.ranks else plain
+    last = neutral_one if neutral_one is not None and neutral_one.ranks else plain
     if plain is None or last is None:
         return Line("greedy", None, "it tells no log-probabilities of what it generates")
     if any(last.ranks):

@@ -188,8 +188,8 @@ class ServerModel:
         if why:
             found["loglikelihood"] = f"{why}; {ESTIMATOR}"
         if not self.forms.chats:
-            said = (line.seen for line in self.probe.lines if line.name == "chat")
-            found["chat"] = f"no /chat/completions: {next(said, 'not asked')}"
+            chat_lines = (line.seen for line in self.probe.lines if line.name == "chat")
+            found["chat"] = f"no /chat/completions: {next(chat_lines, 'not asked')}"
         return found
 
     def _canary(self) -> Job[None]:

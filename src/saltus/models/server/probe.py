@@ -25,7 +25,7 @@ from saltus.models.server.client import Client
 from saltus.models.server.failures import ServerError
 from saltus.models.server.habits import manners
 from saltus.models.server.probe_requests import TEXTS, Line, Server, again, job, line_of, outcome
-from saltus.models.server.wire import Positions, Said, Way, WireError, positions, score_body, spelled, used
+from saltus.models.server.wire import Generated, Positions, Way, WireError, positions, score_body, spelled, used
 from saltus.records import Request
 
 TOP = 5
@@ -52,7 +52,7 @@ class Probe:
     """Why there are no log-likelihoods."""
     noise: float | None = None
     """Nats per token by which the same question asked again differed at most."""
-    told: frozenset[str] = frozenset()
+    scores: frozenset[str] = frozenset()
     """Of "completions" and "chat", those that tell the log-probabilities of generated tokens."""
     neutral: Mapping[str, float] = field(default_factory=dict)
     """Keys sent with every generation, so that the server adds no penalty and no filter of its own."""
@@ -106,15 +106,17 @@ def _endpoints(server: Server, encoder: Encoder | None) -> tuple[Probe, int | No
         line = line_of("token ids", outcome(by_ids[0]))
         lines.append(line)
         takes = line.passed is True
-    found = Probe(completions=isinstance(completions, Said), chat=isinstance(chats, Said), takes_ids=takes, most=most)
+    found = Probe(
+        completions=isinstance(completions, Generated), chat=isinstance(chats, Generated), takes_ids=takes, most=most
+    )
     if found.completions and not isinstance(second.error, ServerError):
         same = outcome(second) == completions
         lines.append(Line("repeat", same, "a greedy answer " + again(same)))
-    seen, told, neutral = manners(server, (found.completions, found.chat), most)
+    seen, scores, neutral = manners(server, (found.completions, found.chat), most)
     usage = used(first.payload, -1, 0)[0] if first.payload else -1
-    found = replace(found, lines=(*lines, *seen), told=told, neutral=neutral)
+    found = replace(found, lines=(*lines, *seen), scores=scores, neutral=neutral)
     spoken: tuple[str, ...] = ()
-    if "completions" in told:
+    if "completions" in scores:
         first_ids = {"prompt": list(_ids(encoder, TEXTS[0]))} if encoder and takes else plain
         path, body = job(server, first_ids)
         spoken = spelled(server.ask((path, {**body, "logprobs": 1, **neutral}))[0].payload or {})
@@ -125,11 +127,11 @@ def _scoring(
     server: Server,
     found: Probe,
     encoder: Encoder | None,
-    said_of_first: tuple[int | None, tuple[str, ...]],
+    of_first: tuple[int | None, tuple[str, ...]],
     choice: tuple[float, str],
 ) -> Probe:
     """Tries each way of having a prompt's log-probabilities until one passes every line."""
-    (tolerance, score), (usage, spoken) = choice, said_of_first
+    (tolerance, score), (usage, spoken) = choice, of_first
     by_ids = encoder is not None and found.takes_ids
     prompts: list[Any] = [list(_ids(encoder, t)) if encoder and by_ids else t for t in TEXTS]
     ways: tuple[Way, ...] = ("prompt_logprobs", "echo") if by_ids else ("echo",)
@@ -138,9 +140,9 @@ def _scoring(
     for way in ways:
         if score not in ("auto", way):
             continue
-        seen, noise, told = _examined(server, way, prompts, tolerance)
-        if told is not None:
-            seen.append(_tokenizer(told, by_ids, encoder, usage))
+        seen, noise, scores = _examined(server, way, prompts, tolerance)
+        if scores is not None:
+            seen.append(_tokenizer(scores, by_ids, encoder, usage))
             seen.append(_follows(server, way, encoder if by_ids else None, spoken))
         lines += [replace(line, name=f"{way}: {line.name}") for line in seen]
         failed = [line for line in seen if line.passed is False]
@@ -159,31 +161,31 @@ def _examined(
     replies = server.ask(*[("completions", body) for body in bodies])
     replies += server.ask(("completions", bodies[0]))  # once more, alone
     asked = (*prompts, prompts[0], prompts[0])
-    told: list[Positions] = []
+    scores: list[Positions] = []
     for reply, prompt in zip(replies, asked, strict=True):
         try:
             if reply.payload is None:
                 raise WireError(str(reply.error))
-            told.append(positions(reply.payload, way, prompt))
-            told[-1].cut(1, _count(told[-1], prompt))
+            scores.append(positions(reply.payload, way, prompt))
+            scores[-1].cut(1, _count(scores[-1], prompt))
         except WireError as error:
             return [Line("lengths", False, str(error), True)], None, None
-    counts = [_count(t, p) for t, p in zip(told, asked, strict=True)]
+    counts = [_count(t, p) for t, p in zip(scores, asked, strict=True)]
     if len({counts[0], *counts[2:]}) > 1:
         seen = f"{counts[0]}, then {counts[2]} and {counts[3]} tokens of one text"
         return [Line("lengths", False, seen, True)], None, None
     lines = [Line("lengths", True, f"{counts[0]} and {counts[1]} tokens, as many as asked", True)]
-    values = [t.cut(1, n)[0] for t, n in zip(told, counts, strict=True)]
+    values = [t.cut(1, n)[0] for t, n in zip(scores, counts, strict=True)]
     noise = max(abs(a - b) for other in values[2:] for a, b in zip(values[0], other, strict=True))
     lines.append(_varied(values))
-    lines.append(_summed([(t, n) for t, n in zip(told, counts, strict=True)]))
+    lines.append(_summed([(t, n) for t, n in zip(scores, counts, strict=True)]))
     seen = f"asked three times, a log-probability moved by {_rounded(noise)} nats (at most {tolerance:g})"
     lines.append(Line("again", noise <= tolerance, seen, True))
-    return lines, noise, told[0]
+    return lines, noise, scores[0]
 
 
-def _count(told: Positions, prompt: Any) -> int:
-    return len(told.logprobs) if isinstance(prompt, str) else len(prompt)
+def _count(scores: Positions, prompt: Any) -> int:
+    return len(scores.logprobs) if isinstance(prompt, str) else len(prompt)
 
 
 def _varied(values: Sequence[Sequence[float]]) -> Line:
@@ -198,10 +200,10 @@ def _varied(values: Sequence[Sequence[float]]) -> Line:
     return Line("not constant", True, f"from {min(pooled):.2f} to {max(pooled):.2f} nats", True)
 
 
-def _summed(told: Iterable[tuple[Positions, int]]) -> Line:
+def _summed(scores: Iterable[tuple[Positions, int]]) -> Line:
     """Shown probabilities sum to at most one, and no token is likelier than the most likely one."""
     heaviest, shown = 0.0, False
-    for positions_, n in told:
+    for positions_, n in scores:
         for i in range(1, n):
             own = float(positions_.logprobs[i])
             top = {k: float(v) for k, v in (positions_.tops[i] or {}).items()}
@@ -218,7 +220,7 @@ def _summed(told: Iterable[tuple[Positions, int]]) -> Line:
     return Line("probabilities", heaviest <= 1 + _SUM, seen, True)
 
 
-def _tokenizer(told: Positions, by_ids: bool, encoder: Encoder | None, usage: int | None) -> Line:
+def _tokenizer(scores: Positions, by_ids: bool, encoder: Encoder | None, usage: int | None) -> Line:
     """The server reads our ids as the text we mean, and cuts that text as we do."""
     name = "local tokenizer"
     if encoder is None:
@@ -227,12 +229,12 @@ def _tokenizer(told: Positions, by_ids: bool, encoder: Encoder | None, usage: in
     own = len(encoder.prefix) if ids[: len(encoder.prefix)] == encoder.prefix else 0
     plain = len(ids) - own
     compared = []
-    spelled = _letters("".join(t or "" for t in told.tokens[1:plain]))
+    spelled = _letters("".join(t or "" for t in scores.tokens[1:plain]))
     if by_ids and spelled:
         if spelled not in _letters(TEXTS[0]):
             return Line(name, False, f"the server reads its ids as `{spelled[:40]}…`", True)
         compared.append("the server spells its ids as the text asked")
-    counted = usage if by_ids else len(told.logprobs)
+    counted = usage if by_ids else len(scores.logprobs)
     if counted is not None:
         if counted not in (plain, plain + 1):  # with or without BOS
             seen = f"the server makes {counted} tokens of a text that it cuts into {plain}"
@@ -251,12 +253,12 @@ def _follows(server: Server, way: Way, encoder: Encoder | None, spoken: tuple[st
     prompt: Any = text if encoder is None else list(_ids(encoder, text))
     (reply,) = server.ask(("completions", score_body(server.name, prompt, way, TOP)))
     try:
-        told = positions(reply.payload or {}, way, prompt)
-        stop = _count(told, prompt)
-        _, ranks = told.cut(stop - len(spoken), stop)
+        scores = positions(reply.payload or {}, way, prompt)
+        stop = _count(scores, prompt)
+        _, ranks = scores.cut(stop - len(spoken), stop)
     except WireError as error:
         return Line(name, None, str(error))
-    if tuple(told.tokens[stop - len(spoken) : stop]) != spoken or not ranks:
+    if tuple(scores.tokens[stop - len(spoken) : stop]) != spoken or not ranks:
         return Line(name, None, "its tokens are others when it reads them, or it shows no `top_logprobs`")
     hits = sum(not rank for rank in ranks)
     seen = f"of {len(ranks)} tokens that it generated, {hits} are the most likely where it scores them"

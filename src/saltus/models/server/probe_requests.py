@@ -9,7 +9,7 @@ from typing import Any
 
 from saltus.models.base import ModelError
 from saltus.models.server.client import Client, Job, Reply
-from saltus.models.server.wire import Said, WireError, generate_body, mark, said
+from saltus.models.server.wire import Generated, WireError, generate_body, generated, mark
 from saltus.records import Settings
 
 TAIL = " The capital of Italy is Rome."
@@ -64,17 +64,17 @@ def job(
     return path, generate_body(server.name, ask, settings, seed, most)
 
 
-def outcome(reply: Reply[int]) -> Said | str:
+def outcome(reply: Reply[int]) -> Generated | str:
     """What was said, or why nothing was."""
     try:
-        return said(reply.payload, SHORT) if reply.payload is not None else str(reply.error)
+        return generated(reply.payload, SHORT) if reply.payload is not None else str(reply.error)
     except WireError as error:
         return str(error)
 
 
-def line_of(name: str, outcome: Said | str) -> Line:
+def line_of(name: str, outcome: Generated | str) -> Line:
     """Whether there was an answer."""
-    if isinstance(outcome, Said):
+    if isinstance(outcome, Generated):
         return Line(name, True, "answered")
     return Line(name, False, outcome)
 

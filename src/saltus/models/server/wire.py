@@ -93,24 +93,24 @@ def positions(payload: Mapping[str, Any], way: Way, prompt: Sequence[int] | str)
     """
     if way == "prompt_logprobs":
         return _prompt_logprobs(payload, prompt)
-    told = _logprobs(payload)
+    scored = _logprobs(payload)
     if isinstance(prompt, str):
-        return _within(told, prompt, used(payload, -1, 0)[0])
-    if len(told.logprobs) not in (len(prompt), len(prompt) + 1):
+        return _within(scored, prompt, used(payload, -1, 0)[0])
+    if len(scored.logprobs) not in (len(prompt), len(prompt) + 1):
         raise WireError(
-            f"{len(told.logprobs)} log-probabilities where a prompt of {len(prompt)} tokens and one generated token "
+            f"{len(scored.logprobs)} log-probabilities where a prompt of {len(prompt)} tokens and one generated token "
             f"have {len(prompt) + 1}"
         )
-    return told
+    return scored
 
 
-def seam(told: Positions, prompt: str, continuation: str) -> int:
+def seam(scored: Positions, prompt: str, continuation: str) -> int:
     """The index of the first token of the continuation. Raises WireError where none begins there.
 
     Found by spelling the continuation from the end, or the prompt from its beginning: one of them may hold characters
     that are cut into several tokens, which servers cannot spell. Offsets are not used, as servers count them wrongly.
     """
-    tokens = [t or "" for t in told.tokens]
+    tokens = [t or "" for t in scored.tokens]
     after = ""
     for start in range(len(tokens) - 1, -1, -1):
         after = tokens[start] + after
@@ -155,16 +155,16 @@ def _prompt_logprobs(payload: Mapping[str, Any], prompt: Sequence[int] | str) ->
 
 def _logprobs(payload: Mapping[str, Any]) -> Positions:
     """Of a completion: `token_logprobs` with `top_logprobs`, or the form of chat."""
-    told = _choice(payload).get("logprobs")
-    if not isinstance(told, dict):
+    scored = _choice(payload).get("logprobs")
+    if not isinstance(scored, dict):
         raise WireError("no `logprobs` in the answer")
-    if isinstance(told.get("content"), list):
-        return _chat_logprobs(told["content"])
-    values = told.get("token_logprobs")
+    if isinstance(scored.get("content"), list):
+        return _chat_logprobs(scored["content"])
+    values = scored.get("token_logprobs")
     if not isinstance(values, list):
         raise WireError("no `token_logprobs` in the answer")
     n = len(values)
-    tokens, tops = told.get("tokens"), told.get("top_logprobs")
+    tokens, tops = scored.get("tokens"), scored.get("top_logprobs")
     return Positions(
         values,
         tops if isinstance(tops, list) and len(tops) == n else [None] * n,
@@ -190,14 +190,14 @@ def _chat_logprobs(content: Sequence[Any]) -> Positions:
         raise WireError(f"`logprobs.content` has an entry without {error}") from error
 
 
-def _within(told: Positions, text: str, counted: int) -> Positions:
+def _within(scored: Positions, text: str, counted: int) -> Positions:
     """The tokens of the text and of what the server puts before it, without the generated one.
 
     counted: tokens of the prompt by the server's own count, -1 where it does not tell; needed only for a text that its
     tokens do not spell.
     """
-    n = len(told.logprobs)
-    spelled = [t for t in told.tokens if t is not None]
+    n = len(scored.logprobs)
+    spelled = [t for t in scored.tokens if t is not None]
     for size in (n - 1, n):
         if len(spelled) == n and "".join(spelled[:size]).endswith(text):
             counted = size
@@ -205,11 +205,11 @@ def _within(told: Positions, text: str, counted: int) -> Positions:
     else:
         if text.isascii() or counted not in (n - 1, n):
             raise WireError("its tokens do not spell the prompt: it does not echo what it was asked")
-    return Positions(told.logprobs[:counted], told.tops[:counted], told.tokens[:counted])
+    return Positions(scored.logprobs[:counted], scored.tops[:counted], scored.tokens[:counted])
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Generated:
     """A generated answer."""
 
     text: str
@@ -219,7 +219,7 @@ class Said:
     trace: str | None = None
 
 
-def said(payload: Mapping[str, Any], settings: Settings) -> Said:
+def generated(payload: Mapping[str, Any], settings: Settings) -> Generated:
     """Text cut at the first stop string, how it ended, log-probabilities where told. Raises WireError."""
     choice = _choice(payload)
     message = choice.get("message")
@@ -242,7 +242,7 @@ def said(payload: Mapping[str, Any], settings: Settings) -> Said:
     if found:
         text, finish = text[: min(found)], "stop"
     logprobs, ranks = _spoken_logprobs(choice, payload)
-    return Said(text, finish, logprobs, ranks, trace if isinstance(trace, str) else None)
+    return Generated(text, finish, logprobs, ranks, trace if isinstance(trace, str) else None)
 
 
 def _spoken(message: Mapping[str, Any]) -> str | None:
@@ -260,8 +260,8 @@ def _spoken_logprobs(
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
     if not isinstance(choice.get("logprobs"), dict):
         return (), ()
-    told = _logprobs(payload)
-    return told.cut(0, len(told.logprobs))
+    scored = _logprobs(payload)
+    return scored.cut(0, len(scored.logprobs))
 
 
 def _choice(payload: Mapping[str, Any]) -> Mapping[str, Any]:

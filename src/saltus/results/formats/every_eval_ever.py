@@ -75,12 +75,12 @@ def read(path: Path) -> Read:
             wanted="`model_info.id` and `evaluation_results`",
         )
     results = [_result(r) for r in document["evaluation_results"]]
-    found, said = _samples(path, document, results)
+    found, remarks = _samples(path, document, results)
     rows, disagree = items_over_aggregates([r for r, _ in results], found)
     kind = mapping(document.get("source_metadata")).get("source_type")
     if kind == "documentation":
         notes.append(f"{len(rows)} reported numbers, not a run's own")
-    return Read(frame(rows + found, _model(document, str(name)), path), notes + said + disagree)
+    return Read(frame(rows + found, _model(document, str(name)), path), notes + remarks + disagree)
 
 
 def samples_of(path: Path, document: Mapping[str, Any]) -> Path | None:
@@ -107,7 +107,7 @@ def _result(result: Mapping[str, Any]) -> tuple[Row, float]:
     """(row, what its value was divided by) of one aggregate result."""
     config, score = mapping(result["metric_config"]), mapping(result["score_details"])
     asked = mapping(mapping(result.get("generation_config")).get("additional_details"))
-    told = mapping(score.get("details"))
+    shown = mapping(score.get("details"))
     uncertainty = mapping(score.get("uncertainty"))
     metric = _metric(config, mapping(config.get("additional_details")))
     known = lookup(metric)
@@ -127,13 +127,13 @@ def _result(result: Mapping[str, Any]) -> tuple[Row, float]:
         "low": _bound(config.get("min_score"), by),
         "high": _bound(config.get("max_score"), by),
         "nominal_floor": _first(
-            number(told.get("nominal_floor")), nominal_floor(task) if known.role == "hard" else None
+            number(shown.get("nominal_floor")), nominal_floor(task) if known.role == "hard" else None
         ),
-        "floor": number(told.get("floor")),
-        "floor_stderr": number(told.get("floor_stderr")),
-        "floor_source": text(told.get("floor_source")),
-        "target_tokens": number(told.get("target_tokens")),
-        "role": text(told.get("role")),
+        "floor": number(shown.get("floor")),
+        "floor_stderr": number(shown.get("floor_stderr")),
+        "floor_source": text(shown.get("floor_source")),
+        "target_tokens": number(shown.get("target_tokens")),
+        "role": text(shown.get("role")),
         "repeat": whole(asked.get("repeat")),
         **{c: text(asked.get(c)) for c in _CONDITIONS},
     }
@@ -166,12 +166,12 @@ def _metric(config: Mapping[str, Any], details: Mapping[str, Any]) -> str:
 
 
 def _samples(path: Path, document: Mapping[str, Any], results: list[tuple[Row, float]]) -> tuple[list[Row], list[str]]:
-    told = mapping(document.get("detailed_evaluation_results"))
+    shown = mapping(document.get("detailed_evaluation_results"))
     file = samples_of(path, document)
     if file is None:
-        return [], ["the samples it names are not beside it"] if told.get("file_path") else []
-    checksum = str(told.get("checksum") or "")
-    how = str(told.get("hash_algorithm") or "sha256")
+        return [], ["the samples it names are not beside it"] if shown.get("file_path") else []
+    checksum = str(shown.get("checksum") or "")
+    how = str(shown.get("hash_algorithm") or "sha256")
     if checksum and hashlib.new(how, file.read_bytes()).hexdigest() != checksum:
         return [], [f"{file.name}: its {how} is not the one in the record; not read"]
     by_id: dict[str, tuple[Row, float]] = {}
@@ -189,7 +189,7 @@ def _samples(path: Path, document: Mapping[str, Any], results: list[tuple[Row, f
             lost += 1
             continue
         rows += _sample(sample, *joined)
-    wanted = told.get("total_rows")
+    wanted = shown.get("total_rows")
     notes = [f"{file.name}: {lost} samples belong to no result of the record"] if lost else []
     n = lost + len({(r["item_id"], r["metric"], r["task"]) for r in rows if not r.get("_twin")})
     if isinstance(wanted, int) and wanted != n and not lost:

@@ -38,7 +38,7 @@ PLACE = {
 }
 """Column → key in the details of the model."""
 _ASKED = ("condition", "condition_level", "format", "elicitation", "slice", "skill", "repeat")
-_TOLD = ("floor", "floor_stderr", "floor_source", "nominal_floor", "target_tokens", "role")
+_STATED = ("floor", "floor_stderr", "floor_source", "nominal_floor", "target_tokens", "role")
 METADATA = ("group", "difficulty", "parent_id", "relation", "repeat", "rater")
 
 
@@ -88,7 +88,11 @@ def result_of(
         },
         "metric_config": _metric_config(metric),
         "score_details": _known(
-            {"score": value, "uncertainty": uncertainty or None, "details": _texts({c: row[c] for c in _TOLD}) or None}
+            {
+                "score": value,
+                "uncertainty": uncertainty or None,
+                "details": _texts({c: row[c] for c in _STATED}) or None,
+            }
         ),
         "generation_config": {"additional_details": _texts(asked)},
     }
@@ -170,7 +174,7 @@ def line_of(row: Mapping[str, Any], item: Item, correct: bool, record: Mapping[s
         "reference": golds,
         "choices": list(item.choices) or None,
     }
-    said = [row["answer"]] if row.get("answer") else []
+    stated = [row["answer"]] if row.get("answer") else []
     same = hashlib.sha256(canonical([asked["raw"], golds])).hexdigest()
     details = _texts({c: row.get(c) for c in METADATA})
     return {
@@ -183,7 +187,7 @@ def line_of(row: Mapping[str, Any], item: Item, correct: bool, record: Mapping[s
         "sample_hash": same,
         "interaction_type": "single_turn",
         "input": asked,
-        "output": {"raw": said},
+        "output": {"raw": stated},
         "answer_attribution": [
             {
                 "turn_idx": 0,
@@ -192,7 +196,7 @@ def line_of(row: Mapping[str, Any], item: Item, correct: bool, record: Mapping[s
                 "extraction_method": "none",
                 "is_terminal": True,
             }
-            for s in said
+            for s in stated
         ],
         "evaluation": {"score": row["value"], "is_correct": correct},
         **({"metadata": details} if details else {}),

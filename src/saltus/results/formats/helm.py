@@ -69,10 +69,10 @@ def read(path: Path) -> Read:
         if not isinstance(found, list):
             raise UserError("no list of statistics", where=str(file), wanted="the file as HELM writes it")
         if file.name == ITEMS:
-            items, said = _items(found, shared, adapter)
+            items, stated = _items(found, shared, adapter)
         else:
-            rows, said = _stats(found, shared, adapter)
-        notes += [f"{file.name}: {s}" for s in said]
+            rows, stated = _stats(found, shared, adapter)
+        notes += [f"{file.name}: {s}" for s in stated]
     notes += _main_split(items + rows)
     rows, disagree = items_over_aggregates(rows, items)
     return Read(
@@ -213,8 +213,8 @@ def _main_split(rows: Sequence[Row]) -> list[str]:
         if row["slice"] == main:
             row["slice"] = None
     others = sorted(splits - {main})
-    said = [f"the result is over `{main}`"] if main and main != "split=test" else []
-    return said + ([f"{', '.join(f'`{o}`' for o in others)} are slices of their own"] if others else [])
+    stated = [f"the result is over `{main}`"] if main and main != "split=test" else []
+    return stated + ([f"{', '.join(f'`{o}`' for o in others)} are slices of their own"] if others else [])
 
 
 def spec_beside(path: Path) -> Path | None:

@@ -119,14 +119,14 @@ def _read(log: Mapping[str, Any], samples: Iterable[Mapping[str, Any]], notes: l
             "an Inspect log that names no task or no model", where=str(path), wanted="`eval.task` and `eval.model`"
         )
     shared = _shared(spec)
-    items, said = _items(samples, spec, log, shared)
+    items, remarks = _items(samples, spec, log, shared)
     rows = [{**shared, **row} for row in _aggregates(log)]
     rows, disagree = items_over_aggregates(rows, items)
     status = log.get("status")
     if status != "success":
         why = mapping(log.get("error")).get("message")
         notes.append(f"status `{status}`{f' ({why})' if why else ''}: what was scored before is used")
-    return Read(frame(rows + items, _model(spec, log), path), notes + said + disagree)
+    return Read(frame(rows + items, _model(spec, log), path), notes + remarks + disagree)
 
 
 def _model(spec: Mapping[str, Any], log: Mapping[str, Any]) -> Row:

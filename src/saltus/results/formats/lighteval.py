@@ -65,9 +65,9 @@ def read(path: Path) -> Read:
         file = next((f for f in files if _plain(_task_of(f)) == _plain(key)), None)
         if file is None:
             continue
-        found, said = _items(file, _shared(document, key))
+        found, stated = _items(file, _shared(document, key))
         items += found
-        notes += [f"{file.name}: {s}" for s in said]
+        notes += [f"{file.name}: {s}" for s in stated]
     rows, disagree = items_over_aggregates(rows, items)
     if len(tasks) < len(results):
         notes.append(f"{len(results) - len(tasks)} averages over tasks are left out")

@@ -68,12 +68,12 @@ def read(path: Path) -> Read:
         if task is None:
             notes.append(f"{file.name}: its task is not in {path.name}; not read")
             continue
-        items, said = lm_eval_samples.read(file, path)
+        items, remarks = lm_eval_samples.read(file, path)
         shared = {k: r for k, r in _shared(document, task).items() if k != "n_items"}
         items = [{**shared, **i} for i in items]
         rows, disagreements = items_over_aggregates(rows, items)
         samples += items
-        notes += [f"{file}: {s}" for s in (*said, *disagreements)]
+        notes += [f"{file}: {s}" for s in (*remarks, *disagreements)]
     return Read(frame(rows + samples, model, path), notes)
 
 

@@ -38,10 +38,10 @@ def pairs(item: Item) -> list[Pair]:
     meta, delimiter = item.meta, item.meta.get("delimiter", "")
     if "continuation" in meta:
         return [(prompt(item, choice), meta["continuation"]) for choice in item.choices]
-    told = [delimiter + choice for choice in item.choices] or [str(item.target)]
+    continuations = [delimiter + choice for choice in item.choices] or [str(item.target)]
     before = prompt(item)
-    alone = [(NOTHING, one) for one in told] if meta.get("unconditional") else []
-    return [(before, one) for one in told] + alone
+    alone = [(NOTHING, one) for one in continuations] if meta.get("unconditional") else []
+    return [(before, one) for one in continuations] + alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,8 @@ class _Series:
         try:
             return self._asked(doc, facts)
         except Exception as error:  # noqa: BLE001 — strangers' templates; the item fails when asked, with this reason
-            said = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
-            return _item(facts, meta={"fault": f"document {index}: {said}"})
+            message = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+            return _item(facts, meta={"fault": f"document {index}: {message}"})
 
     def _asked(self, doc: Mapping[str, Any], facts: dict[str, Any]) -> Item:
         task = self.source.task
@@ -197,18 +197,18 @@ class _Series:
         context, wanted = asked
         choices = self.source.choices(doc)
         gold = self.source.gold(doc, len(choices))
-        told = [args[1] for args in wanted[: len(choices)]]
+        continuations = [args[1] for args in wanted[: len(choices)]]
         if isinstance(context, list):
             turns = self.source.turns
             parts = self._parts(context[0], self.shots)
             split = len(turns) == self.shots + len(choices) and not parts["meta"].get("lead")
             ends = [t.text for t in turns[self.shots :]] if split else context
             parts |= {"question": ""} if split else {"question": "", "demos": (), "meta": {}}
-            meta = parts["meta"] | {"continuation": told[0]}
+            meta = parts["meta"] | {"continuation": continuations[0]}
         else:
-            delimiter = told[0].removesuffix(choices[0])
-            plain = all(t == delimiter + c for t, c in zip(told, choices, strict=True))
-            parts, ends = self._parts(context), choices if plain else told
+            delimiter = continuations[0].removesuffix(choices[0])
+            plain = all(t == delimiter + c for t, c in zip(continuations, choices, strict=True))
+            parts, ends = self._parts(context), choices if plain else continuations
             extra = {"unconditional": True} if len(wanted) == 2 * len(choices) else {}
             meta = parts["meta"] | extra | ({"delimiter": delimiter} if plain and delimiter else {})
         item = _item(

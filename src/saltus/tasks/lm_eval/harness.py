@@ -253,13 +253,13 @@ def _refuse_foreign(task: Any, name: str) -> None:
 
 def _unusable(name: str, error: Exception) -> UserError:
     """What went wrong, and whether it is the data set or the task's file."""
-    where, said = f"lm_eval:{name}", f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+    where, message = f"lm_eval:{name}", f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
     frames = list(traceback.walk_tb(error.__traceback__))
     if any(frame.f_code.co_name == "download" for frame, _ in frames):
         owner = next(f.f_locals["self"] for f, _ in frames if f.f_code.co_name == "download")
         data = owner.DATASET_PATH + (f" ({owner.DATASET_NAME})" if owner.DATASET_NAME else "")
         return UserError(
-            f"the data set `{data}` of `{owner.config.task or name}` cannot be loaded: {said}",
+            f"the data set `{data}` of `{owner.config.task or name}` cannot be loaded: {message}",
             where=where,
             wanted="its files in the cache of `datasets`, or a connection to where they lie",
             do="load it once where there is a connection and copy the folder that HF_HOME names; local files go "
@@ -267,7 +267,7 @@ def _unusable(name: str, error: Exception) -> UserError:
             "HF_HUB_OFFLINE=1 spares the waiting",
         )
     return UserError(
-        f"lm-eval cannot build the task: {said}",
+        f"lm-eval cannot build the task: {message}",
         where=where,
         wanted="a task that `lm-eval run` accepts",
         do="mend its YAML file, or load what it names where there is a connection",

@@ -95,16 +95,16 @@ class Scorer:
         )
 
     def _generated(self, item: Item, answers: Sequence[Answer]) -> tuple[Score, ...]:
-        said, told = answers[: self.samples], answers[self.samples :]
-        failed = next((a.error for a in said if a.error), None)
-        if failed or not said:
+        written, scored = answers[: self.samples], answers[self.samples :]
+        failed = next((a.error for a in written if a.error), None)
+        if failed or not written:
             why = f"the generation failed: {failed}" if failed else "nothing was generated"
             return missing((self.primary(), ("exact_match_stripped", "edit_similarity")), why)
-        filtered = self._filtered(item, [a.text for a in said])
+        filtered = self._filtered(item, [a.text for a in written])
         first = next(iter(filtered.values()))
-        plain = replace(said[0], text=first if isinstance(first, str) else said[0].text)
+        plain = replace(written[0], text=first if isinstance(first, str) else written[0].text)
         delimiter = self.source.task.config.target_delimiter
-        raw, stripped = generated_scores(item, [plain, *told], delimiter=delimiter)
+        raw, stripped = generated_scores(item, [plain, *scored], delimiter=delimiter)
         if not self._same_gold(item):
             return raw, stripped
         own: dict[str, float] = {}

@@ -88,8 +88,8 @@ class LmEvalTask:
         elif self.kind == "loglikelihood_rolling":
             yield Request(kind="loglikelihood", continuation=str(item.target))
         else:
-            for before, told in pairs(item):
-                yield Request(kind="loglikelihood", prompt=before, continuation=told)
+            for before, target_text in pairs(item):
+                yield Request(kind="loglikelihood", prompt=before, continuation=target_text)
 
     def _generation(self, item: Item) -> Generator[Request, Answer, None]:
         before = prompt(item)
@@ -101,8 +101,8 @@ class LmEvalTask:
         for target in alternatives(item) if self.target_logprob else ():
             if target:
                 apart = not before or before[-1].isspace() or target[0].isspace()
-                told = target if apart else delimiter + target
-                yield Request(kind="loglikelihood", prompt=before, continuation=told)
+                target_text = target if apart else delimiter + target
+                yield Request(kind="loglikelihood", prompt=before, continuation=target_text)
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Sequence[Score]:
         return self.scorer.score(item, answers)
@@ -159,7 +159,7 @@ def make(source: str | None = None, base: Path | None = None, **given: Any) -> L
 def _task(task: Any, shots: int | None, given: Mapping[str, Any]) -> LmEvalTask:
     part = f"lm_eval:{task.task_name}"
     seed = options.whole(part, "fewshot_seed", given.get("fewshot_seed", SHOT_SEED), 0, 1 << 62)
-    told = options.flag(part, "target_logprob", given.get("target_logprob", True))
+    target_text = options.flag(part, "target_logprob", given.get("target_logprob", True))
     if getattr(task, "UNSAFE_CODE", False) and given.get("confirm_run_unsafe_code") is not True:
         raise UserError(
             "scoring this task runs code that models wrote",
@@ -173,7 +173,7 @@ def _task(task: Any, shots: int | None, given: Mapping[str, Any]) -> LmEvalTask:
     generated = task.OUTPUT_TYPE == "generate_until"
     settings = settings_of(task.config.generation_kwargs, part) if generated else Settings()
     scorer = Scorer(source, int(task.config.repeats or 1) if generated else 1)
-    shown = {"num_fewshot": (shots, usual), "fewshot_seed": (seed, SHOT_SEED), "target_logprob": (told, True)}
+    shown = {"num_fewshot": (shots, usual), "fewshot_seed": (seed, SHOT_SEED), "target_logprob": (target_text, True)}
     stated = about(task, len(source.docs))
     return LmEvalTask(
         name=options.named(part, shown),
@@ -183,7 +183,7 @@ def _task(task: Any, shots: int | None, given: Mapping[str, Any]) -> LmEvalTask:
         shots=shots,
         format=_format(source),
         settings=settings,
-        target_logprob=told,
+        target_logprob=target_text,
         provenance={**stated, "source": part, "fewshot_seed": seed, "metrics_not_computed": scorer.not_computed()},
     )
 
