@@ -37,6 +37,8 @@ class Choices:
     """The metric of tables that name none."""
     percent: tuple[str, ...] | None = None
     """Columns, tasks or metrics in per cent; () is all shares."""
+    better: Mapping[str, bool] = field(default_factory=dict)
+    """Metric → whether higher is better."""
     coords: str | None = None
     """A CSV that says where models stand."""
     pattern: str | None = None
@@ -44,9 +46,8 @@ class Choices:
 
     @property
     def tables(self) -> Tables:
-        return Tables(
-            wide=self.wide, metric=self.metric, percent=None if self.percent is None else frozenset(self.percent)
-        )
+        percent = None if self.percent is None else frozenset(self.percent)
+        return Tables(wide=self.wide, metric=self.metric, percent=percent, better=self.better)
 
     @property
     def places(self) -> Places:
@@ -98,6 +99,8 @@ def parse_reading(
     percent: str | None = None,
     coords: str | None = None,
     pattern: str | None = None,
+    lower: Sequence[str] | None = None,
+    higher: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """The same for how files are read: arguments of Choices. Raises UserError."""
     if pattern:
@@ -106,6 +109,7 @@ def parse_reading(
         "wide": wide,
         "metric": metric,
         "percent": None if percent is None else tuple(p.strip() for p in percent.split(",") if p.strip()),
+        "better": dict.fromkeys(higher or (), True) | dict.fromkeys(lower or (), False),
         "coords": coords,
         "pattern": pattern,
     }

@@ -111,6 +111,8 @@ def analyze(
     wide: opt.Wide = None,
     metric: opt.Metric = None,
     percent: opt.Percent = None,
+    lower: opt.Lower = None,
+    higher: opt.Higher = None,
     coords: opt.Coords = None,
     pattern: opt.Pattern = None,
     check: opt.Checks = None,
@@ -127,7 +129,9 @@ def analyze(
     choices = parse_choices(
         axis=axis, series=series, twin=twin, factor=factor, slices=slices, rename=rename, checks=check, formats=form
     )
-    reading = parse_reading(wide=wide, metric=metric, percent=percent, coords=coords, pattern=pattern)
+    reading = parse_reading(
+        wide=wide, metric=metric, percent=percent, coords=coords, pattern=pattern, lower=lower, higher=higher
+    )
     choices = replace(choices, **reading)
     if len(sources) == 1 and Path(sources[0]).suffix in (".yaml", ".yml"):
         analysed = analyze_study(Path(sources[0]), choices)

@@ -40,6 +40,12 @@ Percent = Annotated[
         "--percent", metavar="[COL,…]", help="These columns, tasks or metrics (or all shares) are in per cent."
     ),
 ]
+Lower = Annotated[
+    list[str] | None, typer.Option("--lower-is-better", help="Less of this metric is better; may repeat.")
+]
+Higher = Annotated[
+    list[str] | None, typer.Option("--higher-is-better", help="More of this metric is better; may repeat.")
+]
 Coords = Annotated[
     str | None, typer.Option("--coords", help="CSV that says where models stand: source, and step, tokens, seed, ….")
 ]

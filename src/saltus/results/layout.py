@@ -12,7 +12,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -71,6 +71,8 @@ class Tables:
     """The metric of a table that has none."""
     percent: frozenset[str] | None = None
     """Columns, tasks or metrics that are in per cent; empty is all shares."""
+    better: Mapping[str, bool] = field(default_factory=dict)
+    """Metric → whether higher is better, where the results do not say it."""
 
     def is_percent(self, *names: str | None) -> bool:
         return self.percent is not None and (not self.percent or bool(self.percent & set(names)))

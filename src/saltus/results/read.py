@@ -19,6 +19,7 @@ from saltus.errors import UserError
 from saltus.hashing import file_hash
 from saltus.results.cleaning import clean, collapse
 from saltus.results.coordinates import Places, with_places
+from saltus.results.direction import with_direction
 from saltus.results.formats import detect, of_others, seen
 from saltus.results.formats.base import Format, Left, Read
 from saltus.results.formats.detect import load_json, look
@@ -160,8 +161,9 @@ def read(
             do="give the folder or files that hold results",
         )
     placed = with_places(pl.concat(frames, how="diagonal_relaxed"), places or Places())
-    whole, repeated = collapse(placed.table)
-    notes = [*skipped, *(n for i in inputs for n in i.notes), *placed.notes]
+    directed, doubts = with_direction(placed.table, tables.better)
+    whole, repeated = collapse(directed)
+    notes = [*skipped, *(n for i in inputs for n in i.notes), *placed.notes, *doubts]
     require_axis(whole, ", ".join(map(str, paths)), notes)
     if repeated:
         notes.append(f"{repeated} rows repeat another row exactly and count once")
