@@ -62,7 +62,7 @@ def analyze(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 # refused: nothing could be concluded, or the wrong thing
 
 REFUSED = {
-    "a missing column": ({"metric": None}, "r.csv", "no column for `metric`; the columns are family", "--rename"),
+    "a missing column": ({"metric": None}, "r.csv", "no column for `metric`; the columns are family", "--metric acc"),
     "a misnamed column": ({"value": None, "vlaue": VALUES}, "r.csv", "no column for `value`", "--rename vlaue=value"),
     "a misnamed axis": (
         {"train_tokens": None, "tokns": TOKENS},

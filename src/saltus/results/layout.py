@@ -88,24 +88,33 @@ class Column(NamedTuple):
     model: str | None = None
 
 
-def to_long(
-    frame: pl.DataFrame, where: str, rename: Mapping[str, str], given: Tables
-) -> tuple[pl.DataFrame, list[str]]:
-    """The frame with one row per number, and what was understood. Raises UserError for scales that cannot be known."""
+class Long(NamedTuple):
+    """A table with one row per number."""
+
+    frame: pl.DataFrame
+    notes: list[str]
+    """What was understood."""
+    scaled: bool = False
+    """Per cent is settled, column by column."""
+
+
+def to_long(frame: pl.DataFrame, where: str, rename: Mapping[str, str], given: Tables) -> Long:
+    """The frame with one row per number. Raises UserError for scales that cannot be known."""
     frame, packed, notes = _unpacked(_scaled(_filtered(frame), rename))
     have = set(column_mapping(frame.columns, rename, where).values())
     if "value" in have:
         if "metric" not in have and given.metric:
             frame = frame.with_columns(pl.lit(given.metric).alias("metric"))
-        return frame, notes
+        return Long(frame, notes)
     if "metric" in have:
-        return frame, notes
+        return Long(frame, notes)
     chosen = [Column(c, None, metric_name(c) or c) for c in packed] if "task" in have else []
     chosen = chosen or _columns(frame, rename, where, given, have)
     if not chosen:
-        return frame, notes
+        return Long(frame, notes)
     long, scales = _melted(frame, chosen, where, given)
-    return long, [*notes, *_understood(frame, chosen, where, rename), *scales]
+    of_tasks = any(c.task is not None for c in chosen)
+    return Long(long, [*notes, *_understood(frame, chosen, where, rename), *scales], scaled=of_tasks)
 
 
 def _filtered(frame: pl.DataFrame) -> pl.DataFrame:
@@ -199,8 +208,9 @@ def _columns(frame: pl.DataFrame, rename: Mapping[str, str], where: str, given: 
         return [_task(c, given.wide or given.metric or SCORE) for c in numeric]
     if "task" in have:
         return []
-    tasks = [c for c in numeric if is_benchmark(_bare(c))]
-    return [_task(c, given.metric or SCORE) for c in tasks] if have & {"model", "series", "step", "tokens"} else []
+    tasks = [_task(c, given.metric or SCORE) for c in numeric]
+    tasks = [c for c in tasks if is_benchmark(c.task or "")]
+    return tasks if have & {"model", "series", "step", "tokens"} else []
 
 
 def metric_name(column: str) -> str | None:

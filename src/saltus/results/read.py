@@ -187,11 +187,11 @@ def _unclaimed(
         if named or _MINIMUM & set(column_mapping(sorted(look(path).names), rename, where).values()):
             raise
         return [], _unread(path, kind, "not read: no results table")
-    long, understood = to_long(frame, where, rename, tables)
-    if not named and not _MINIMUM & set(column_mapping(long.columns, rename, where).values()):
+    long = to_long(frame, where, rename, tables)
+    if not named and not _MINIMUM & set(column_mapping(long.frame.columns, rename, where).values()):
         return [], _unread(path, kind, "not read: no column for task, metric or value")
-    table, one_input = _tidy(long, path, kind, rename, tables)
-    return [table], replace(one_input, notes=(*skipped, *understood, *one_input.notes))
+    table, one_input = _tidy(long.frame, path, kind, rename, Tables() if long.scaled else tables)
+    return [table], replace(one_input, notes=(*skipped, *long.notes, *one_input.notes))
 
 
 def _unread(path: Path, form: str, why: str) -> Input:

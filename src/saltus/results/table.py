@@ -245,7 +245,7 @@ def normalise(
             f"no column for {' or '.join(f'`{m}`' for m in missing)}; the columns are {', '.join(frame.columns)}",
             where=where,
             wanted="columns task, metric, value, model or series, and one of " + ", ".join(AXES),
-            do=f"rename the column that holds it, e.g. `--rename {_likely(frame.columns, mapping)}={missing[0]}`",
+            do=_remedy(frame, mapping, missing),
         )
     extra = [c for c in frame.columns if c not in mapping and c not in COLUMNS]
     chosen = frame.select([pl.col(f).alias(c) for f, c in mapping.items()] + [pl.col(e) for e in extra])
@@ -271,9 +271,16 @@ def require_axis(table: pl.DataFrame, where: str, notes: Sequence[str] = ()) -> 
         )
 
 
-def _likely(columns: list[str], mapping: Mapping[str, str]) -> str:
-    free = [c for c in columns if c not in mapping]
-    return free[0] if free else "COLUMN"
+def _remedy(frame: pl.DataFrame, mapping: Mapping[str, str], missing: Sequence[str]) -> str:
+    """What to type where columns are missing: one option, quoted for the shell."""
+    if list(missing) == ["metric"]:
+        return "--metric acc where it is accuracy, else another metric's name"
+    free = [c for c in frame.columns if c not in mapping]
+    numeric = [c for c in free if frame[c].dtype.is_numeric()]
+    if {"task", "value"} <= set(missing) and numeric:
+        return f"--wide acc where columns such as {', '.join(numeric[:3])} are tasks and hold accuracies"
+    column = shlex.quote(f"{(numeric if missing[0] == 'value' and numeric else free or ['COLUMN'])[0]}={missing[0]}")
+    return f"--rename {column} if that column holds it, else name the one that does"
 
 
 def _cast(frame: pl.DataFrame, column: Column, where: str) -> pl.Series:

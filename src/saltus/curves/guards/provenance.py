@@ -64,8 +64,6 @@ def _misplaced(view: View) -> pl.DataFrame:
         "its name says step {}, its trainer_state.json {}",
         pl.col("step").cast(pl.Int64),
         pl.col("reported").cast(pl.Int64),
-        pl.col("step").cast(pl.Int64),
-        pl.col("reported").cast(pl.Int64),
     )
     return rows.filter(away > 0.001).select("pid", why.alias("why"))
 

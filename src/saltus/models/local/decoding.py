@@ -1,7 +1,8 @@
 """Generation: greedy or sampled, each answer with a random stream of its own.
 
-Rows of like length are decoded together with a key/value cache, padded on the left under a mask, or, where a
-network does not bear that, rows of one length. Sampling reads one uniform number per token from the row's own
+Rows of like length are decoded together with the network's cache, padded on the left under a mask, or, where a
+network does not bear that, rows of one length, or each row alone. A network whose positions stretch (`stretching`)
+reads a row by the longest one beside it: rows that may cross that length are decoded alone. Sampling reads one uniform number per token from the row's own
 generator, so neither order nor batch chooses another token. Limit: batches of other shapes differ by about 1e-6
 in a logit; a draw that falls within that of a boundary can change. Log-probabilities are the network's own,
 before temperature and top_p.
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from saltus.models.local.caches import Unselectable, select
 from saltus.models.local.head import read_logits, vocabulary
 from saltus.records import Settings
 
@@ -118,9 +120,11 @@ class _State:
             self.mask[i, width - len(row.prompt) :] = 1
         self.ids, self.mask = self.ids.to(net.device), self.mask.to(net.device)
         self.cache: Any = None
+        self.asked = list(range(len(batch)))
+        """Rows of the tensors that have not finished."""
 
     def logits(self) -> torch.Tensor:
-        """[rows, vocabulary] after the last token of each."""
+        """[rows, vocabulary] after the last token of each that has not finished."""
         fresh = self.ids if self.cache is None else self.ids[:, -1:]
         places = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -fresh.shape[1] :]
         given = {
@@ -132,18 +136,29 @@ class _State:
         }
         out = self.net(input_ids=fresh, **{k: v for k, v in given.items() if k in self.taken})
         self.cache = getattr(out, "past_key_values", None)
-        return out.logits[:, -1]
+        last = out.logits[:, -1]
+        return last if len(self.asked) == len(last) else last[self.asked]
 
     def advance(self, kept: list[int], tokens: list[int]) -> None:
         """Drops the rows that have finished and appends one token to the others."""
-        rows = torch.tensor(kept, device=self.ids.device)
-        if len(kept) < len(self.ids):
-            self.ids, self.mask = self.ids[rows], self.mask[rows]
-            if self.cache is not None:
-                self.cache.batch_select_indices(rows)
-        fresh = torch.tensor(tokens, device=self.ids.device)[:, None]
-        self.ids = torch.cat([self.ids, fresh], 1)
-        self.mask = torch.cat([self.mask, torch.ones_like(fresh)], 1)
+        self.asked = [self.asked[i] for i in kept]
+        if len(self.asked) < len(self.ids):
+            self._drop()
+        fresh, seen = (torch.zeros((len(self.ids), 1), dtype=torch.long) for _ in range(2))
+        for row, token in zip(self.asked, tokens, strict=True):
+            fresh[row], seen[row] = token, 1
+        self.ids = torch.cat([self.ids, fresh.to(self.ids.device)], 1)
+        self.mask = torch.cat([self.mask, seen.to(self.ids.device)], 1)
+
+    def _drop(self) -> None:
+        """Keeps the rows that are asked; all of them where the cache cannot lose any."""
+        rows = torch.tensor(self.asked, device=self.ids.device)
+        try:
+            self.cache = None if self.cache is None else select(self.cache, rows, len(self.ids))
+        except Unselectable:
+            return
+        self.ids, self.mask = self.ids[rows], self.mask[rows]
+        self.asked = list(range(len(self.asked)))
 
 
 def _say(alive: Sequence[Row], logits: torch.Tensor, speaker: Speaker) -> None:

@@ -43,9 +43,7 @@ def look(path: Path) -> Document:
     if table is None:
         return Document(path, "other", head=text)
     names, found = table
-    simple = (
-        found.plain and head[:2] not in (b"\xff\xfe", b"\xfe\xff") and head[:3] != b"\xef\xbb\xbf" and _is_utf8(head)
-    )
+    simple = found.plain and head[:3] != b"\xef\xbb\xbf" and b"\0" not in head and _is_utf8(head)
     kind: Kind = ("tsv" if found.delimiter == "\t" else "csv") if simple else "table"
     return Document(path, kind, names=frozenset(names), head=text)
 
