@@ -27,6 +27,7 @@ from saltus.judging.beside import Beside, attach, installed
 from saltus.judging.findings import Findings, read_findings, write_findings
 from saltus.judging.judge import judge
 from saltus.page.context import ReportContext
+from saltus.page.text import without_home
 from saltus.records import Analysis
 from saltus.results.left_out import refuse_no_curve
 from saltus.results.read import Reading, read
@@ -109,7 +110,7 @@ def write(analysed: Analysed, out: Path) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         write_findings(analysed.findings, out / "findings.jsonl")
         text = json.dumps(analysed.inputs, indent=1, ensure_ascii=False, default=str)
-        (out / "inputs.json").write_text(text + "\n", encoding="utf-8")
+        (out / "inputs.json").write_text(without_home(text) + "\n", encoding="utf-8")
         provenance.write_context(analysed.context, out / "context.json")
         return write_report(analysed.findings, analysed.context, out / "report.html")
     except OSError as error:

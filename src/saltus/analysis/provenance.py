@@ -35,6 +35,7 @@ from saltus.page.context import (
     RobustnessRow,
     TaskRow,
 )
+from saltus.page.text import without_home
 from saltus.records import Finding, Quantity
 from saltus.results.read import Reading
 from saltus.runner.machine import host
@@ -98,7 +99,7 @@ def of_study(
 def write_context(context: ReportContext, path: Path) -> None:
     """As JSON; `read_context` reads it without loss."""
     text = json.dumps(asdict(context), indent=1, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(without_home(text) + "\n", encoding="utf-8")
 
 
 def read_context(path: Path) -> ReportContext:

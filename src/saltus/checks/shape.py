@@ -25,6 +25,8 @@ def _width(j: Judged, i: int, c: ChannelMeasures, channel: str) -> Evidence:
     s, span = c.shape, float(j.measures.prepared.span[i])
     unit = unit_of(j.curves, i)
     low, best, high = (number(v[i] * span) for v in (s.width_low, s.width, s.width_high))
+    if None not in (low, best, high):
+        best = min(max(best, low), high)  # type: ignore[type-var]
     word = SHAPES[int(s.code[i])]
     narrow = float(j.measures.limits.narrow[i]) * span
     passed = {"jump": True, "gradual": False, "flat": False}.get(word)

@@ -26,7 +26,7 @@ def _one(j: Judged, i: int, c: ChannelMeasures, channel: str) -> Evidence:
     return Evidence(
         name=name,
         question=question,
-        value=number(s.observed[i]),
+        value=number(s.predicted[i]),
         low=low,
         high=high,
         unit="metric",
@@ -34,7 +34,7 @@ def _one(j: Judged, i: int, c: ChannelMeasures, channel: str) -> Evidence:
         code=CODE,
         why=f"a line through the {int(s.points[i])} points before the onset foresaw {text(number(s.predicted[i]))} "
         f"({text(low)} to {text(high)}); it was {text(number(s.observed[i]))}, {p_text(p)}",
-        detail={"p": p, "predicted": number(s.predicted[i])},
+        detail={"p": p, "observed": number(s.observed[i])},
     )
 
 

@@ -21,6 +21,7 @@ import polars as pl
 
 from saltus.errors import UserError
 from saltus.metrics import Metric
+from saltus.page.text import without_home
 from saltus.records import Item
 from saltus.results.formats.every_eval_ever_record import (
     METADATA,
@@ -191,7 +192,8 @@ def _save(folder: Path, record: dict[str, Any], lines: list[dict[str, Any]], sou
                     "total_rows": len(lines),
                 },
             }
-        files[0].write_text(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+        files[0].write_text(without_home(text) + "\n", "utf-8")
     except OSError as error:
         raise UserError(f"cannot be written: {error}", where=str(folder)) from error
     return files

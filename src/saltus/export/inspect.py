@@ -26,6 +26,7 @@ import polars as pl
 from saltus.errors import MissingExtra, UserError
 from saltus.export.every_eval_ever_write import Written
 from saltus.hashing import content_hash
+from saltus.page.text import without_home
 from saltus.records import Answer, Item, Request
 from saltus.runner.open import load_with_store
 from saltus.runner.questions import requests_after
@@ -117,7 +118,7 @@ def _log(group: pl.DataFrame, source: _Sources, study: str) -> EvalLog:
         "family": first["family"],
         "model": first["model"],
         "model_identity": first["model_identity"],
-        "dataset": origin(source.tasks[first["task"]]),
+        "dataset": {k: without_home(v) for k, v in origin(source.tasks[first["task"]]).items()},
     }
     done = sum(s.error is None for s in samples)
     ids = [s.id for s in samples if s.epoch == 1]

@@ -84,9 +84,9 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
         onset_low=low,
         onset_high=high,
         onset_other_axes=_other_axes(j, i, onset is not None),
-        width_hard=_width(j, i, m.hard, "hard"),
+        width_hard=_of_nothing(j, i) if c.verdict == "flat" else _width(j, i, m.hard, "hard"),
         width_soft=_width(j, i, m.soft, "soft"),
-        smoothest_admissible_width=_smoothest(j, i),
+        smoothest_admissible_width=_of_nothing(j, i) if c.verdict == "flat" else _smoothest(j, i),
         rise=_rise(j, i),
         floor_source=str(m.floor.source[i]),
         n_points=_points(j, i),
@@ -127,8 +127,8 @@ def _onset(j: Judged, i: int, facts: Facts, reasons: dict[str, str]) -> tuple[fl
         return None, None, None
     u = np.array([s.onset[i], s.onset_low[i], s.onset_high[i]])
     raw = raw_of(j.curves, j.measures.prepared, i, np.clip(u, 0, 1))
-    onset, *ends = (float(v) for v in raw)
-    return onset, min(ends), max(ends)
+    whole = [float(v) for v in raw]
+    return whole[0], min(whole), max(whole)
 
 
 def _points(j: Judged, i: int) -> int:
@@ -185,8 +185,8 @@ def _other_axes(j: Judged, i: int, has_onset: bool) -> dict[str, Quantity]:
         if not has_onset:
             out[name] = Quantity(value=None, unit=name, why="there is no onset")
             continue
-        onset, *ends = (float(v) for v in values)
-        out[name] = Quantity(value=onset, low=min(ends), high=max(ends), unit=name)
+        whole = [float(v) for v in values]
+        out[name] = Quantity(value=whole[0], low=min(whole), high=max(whole), unit=name)
     return out
 
 
@@ -201,6 +201,10 @@ def _width(j: Judged, i: int, c: ChannelMeasures, channel: str) -> Quantity:
         return Quantity(value=None, unit=unit, why="the rise is not bounded by the points")
     best = float(np.clip(c.shape.width[i] * span, low, high))
     return Quantity(value=best, low=low, high=high, unit=unit)
+
+
+def _of_nothing(j: Judged, i: int) -> Quantity:
+    return Quantity(value=None, unit=unit_of(j.curves, i), why="the score stays at its floor")
 
 
 def _smoothest(j: Judged, i: int) -> Quantity:

@@ -102,12 +102,20 @@ def _trust(judged: Sequence[Finding], changed: Sequence[Finding]) -> str:
 
 
 def _mistakes(judged: Sequence[Finding]) -> str:
+    """False leaps to be expected by luck, beside the leaps found: over all curves, not over the leaps alone."""
     leaps = [f for f in judged if f.verdict in HYPOTHESIS_LEAP]
     rates = [f.false_alarm_rate for f in leaps if f.false_alarm_rate is not None]
     if rates:
         rate = max(rates)
         share = f"about {percent(rate)}" if rate >= 0.01 else f"fewer than {percent(0.01)}"
-        return f"{share} of curves like these that do not leap would be said to leap by mistake"
+        alone = f"{share} of curves like these that do not leap would be called a leap by mistake"
+        expected = sum(f.false_alarm_rate or 0.0 for f in judged)
+        if expected < 0.5:
+            return alone
+        return (
+            f"{alone}, so that {expected:,.0f} of the {len(judged):,} would be by luck alone, beside the "
+            f"{len(leaps):,} found"
+        )
     if leaps:
         return "how often this procedure sees a leap where there is none is not known at this size"
     return ""

@@ -12,6 +12,7 @@ from saltus.page.sparks import spark
 from saltus.page.text import name, safe
 from saltus.page.words import WORDS
 from saltus.records import Finding
+from saltus.verdict import LEAPT
 
 MOST_NOTES = 40
 MOST_MAP_CELLS = 3_000
@@ -59,7 +60,8 @@ def _map(axis: str, cells: Mapping[tuple[str, str], Finding], series: list[str],
     best: dict[str, list[int]] = defaultdict(list)
     for (task, _), finding in cells.items():
         best[task].append(order[finding.verdict])
-    tasks = sorted(best, key=lambda t: (sum(best[t]) / len(best[t]), natural(t)))
+    leaps = Counter(task for (task, _), finding in cells.items() if finding.verdict in LEAPT)
+    tasks = sorted(best, key=lambda t: (-leaps[t], sum(best[t]) / len(best[t]), natural(t)))
     shown = tasks[: max(1, MOST_MAP_CELLS // len(series))]
     caption = "Primary findings under baseline; tasks that leap most come first."
     if len(shown) < len(tasks):

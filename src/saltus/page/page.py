@@ -26,7 +26,7 @@ from saltus.page.context import ReportContext, flips_of
 from saltus.page.glossary import glossary
 from saltus.page.onsets import onsets
 from saltus.page.provenance import provenance
-from saltus.page.text import name, prose, safe
+from saltus.page.text import name, prose, safe, without_home
 from saltus.page.views import view_of
 from saltus.records import Finding
 
@@ -44,7 +44,7 @@ def write_report(findings: Sequence[Finding], context: ReportContext, path: Path
 
     Raises UserError where the file cannot be written.
     """
-    html = report_html(findings, context).encode("utf-8", "backslashreplace")
+    html = without_home(report_html(findings, context)).encode("utf-8", "backslashreplace")
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     try:

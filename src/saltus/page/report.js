@@ -60,10 +60,10 @@
   const input = document.createElement("input");
   input.type = "search";
   label.append(input);
-  const words = [...new Set(rows.map((row) => row.cells[1].textContent.trim()))];
+  const words = table.dataset.words.split(" ").filter(Boolean);
   const hidden = new Set();
-  const told = document.createElement("span");
-  told.setAttribute("role", "status");
+  const count = document.createElement("span");
+  count.setAttribute("role", "status");
   const texts = rows.map((row) => row.textContent.toLowerCase());
   const apply = () => {
     const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -72,7 +72,7 @@
       row.hidden = hidden.has(row.cells[1].textContent.trim()) || !wanted.every((w) => texts[i].includes(w));
       shown += !row.hidden;
     });
-    told.textContent = `${shown} of ${rows.length} shown`;
+    count.textContent = `${shown} of ${rows.length} shown`;
   };
   input.addEventListener("input", apply);
   bar.append(label);
@@ -88,6 +88,6 @@
     });
     bar.append(toggle);
   });
-  bar.append(told);
+  bar.append(count);
   if (rows.length > 6) table.closest(".sa-scroll").before(bar);
 })();

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
 
 from markupsafe import Markup, escape
 
@@ -15,6 +16,12 @@ MOST_SHOWN = 1_600
 MOST_NAME = 160
 _CODE = re.compile(r"`([^`\n]{1,200})`")
 _EDGE = re.compile(r"^ +| +(?=\n|$)|(?<= ) ", re.MULTILINE)
+
+
+def without_home(text: str) -> str:
+    """The text with `~` for the home folder of whoever made it: a page that is passed on need not name its maker."""
+    home = str(Path.home())
+    return text if home in ("", "/") else re.sub(rf"{re.escape(home)}(?=[/\\\\\"'\s]|$)", "~", text)
 
 
 def safe(text: str) -> str:

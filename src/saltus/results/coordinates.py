@@ -136,9 +136,9 @@ def _by_pattern(places: Sequence[Row], came: Sequence[dict[str, tuple[str, str]]
             wanted=f"a pattern for texts like `{missed[0]}`" if missed else "results",
             do="write the part that varies as {step}, {tokens}, {seed} …, e.g. --pattern 'step-{step}/'",
         )
-    return [f"--pattern fits {len(places) - len(missed)} of {len(places)} groups; first other: {missed[0]}"] * bool(
-        missed
-    )
+    if not missed:
+        return []
+    return [f"--pattern fits {len(places) - len(missed)} of {len(places)} groups; first other: {missed[0]}"]
 
 
 def compiled(text: str) -> re.Pattern[str]:
