@@ -42,7 +42,7 @@ ALLOWED = {
     ("records", "page.charts"): "a finding draws itself",
 }
 """Imports against the order, each with its reason."""
-OTHER_TESTS = {"helpers", "data", "docs", "attack"}
+OTHER_TESTS = {"helpers", "data", "docs", "attack", "journeys"}
 TORCH_ROOMS = ("models", "network", "zoo")
 
 
@@ -209,6 +209,32 @@ def test_raises_carry_a_message() -> None:
         and not node.exc.keywords
     ]
     assert not silent
+
+
+DIALECT = frozenset({"told", "said", "mend", "mends", "mended", "foretold"})
+"""Words that once named seven things each; AGENTS.md has the plain ones."""
+
+
+def names_in(path: Path) -> set[str]:
+    """What the file names: variables, arguments, attributes, functions and classes; tests may be named as they like."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.id if isinstance(node, ast.Name) else node.attr)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("test_"):
+            found.add(node.name)
+    return found
+
+
+def test_code_speaks_plain_words() -> None:
+    files = [*sorted((ROOT / "src").rglob("*.py")), *sorted((ROOT / "tests").rglob("*.py"))]
+    assert not {
+        f"{path.name}: {name}" for path in files for name in names_in(path) if DIALECT & set(name.lower().split("_"))
+    }
+    words = re.compile(rf"\b({'|'.join(DIALECT)})\b")
+    assert not {str(path) for path in (ROOT / "src").rglob("*.py") if words.search(path.read_text("utf-8"))}
 
 
 def test_public_names_are_few_and_lazy() -> None:

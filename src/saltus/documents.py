@@ -34,7 +34,7 @@ def read_yaml(text: str, name: str) -> tuple[Any, yaml.Node]:
             f"this is not valid YAML: {error.problem or error.context}",
             where=where,
             wanted="`key: value` lines, lists with `- `, text with special characters in quotes",
-            do="mend the line, then run the same command again",
+            do="fix the line, then run the same command again",
         ) from error
     except yaml.YAMLError as error:  # unreadable characters carry no mark
         raise UserError(f"this is not valid YAML: {error}", where=name) from error

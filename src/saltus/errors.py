@@ -12,7 +12,7 @@ from typing import Any
 
 
 class UserError(Exception):
-    """Something the user can mend.
+    """Something the user can fix.
 
     found: what was there. where: file, line, key, column or row. wanted: what would have been right.
     do: what to type or change next.

@@ -1,7 +1,7 @@
 """Permission to run what is read: the user's, never a document's.
 
 A study, a results folder or a checkpoint may hold programs: Python files, a repository's own model code, pickles. Each
-runs only where the user said so: with `--allow KIND:PATH` (or `SALTUS_ALLOW`, entries parted by semicolons), or in
+runs only where the user allowed it: with `--allow KIND:PATH` (or `SALTUS_ALLOW`, entries parted by semicolons), or in
 `~/.config/saltus/trust.toml`, which names kind, path and SHA-256, so that a changed file asks again. A path that is a
 folder stands for everything in it. On a terminal an ungranted request is asked once, with path and hash; elsewhere it
 is refused with the option to paste. Code of installed packages needs no permission: installing them was one.
@@ -33,12 +33,12 @@ VARIABLE = "SALTUS_ALLOW"
 
 
 class NotAllowed(UserError):
-    """Something would run or be unpickled, and the user has not said that it may."""
+    """Something would run or be unpickled, and the user has not allowed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the user allowed. `sha256` None: whatever the files hold (said on the command line, for one call)."""
+    """What the user allowed. `sha256` None: whatever the files hold (given on the command line, for one call)."""
 
     kind: Kind
     path: Path
@@ -95,7 +95,7 @@ def granted(*texts: str) -> Iterator[None]:
 
 
 def carried() -> str:
-    """What workers on other machines have to be told: the value of `SALTUS_ALLOW`."""
+    """What workers on other machines have to be given: the value of `SALTUS_ALLOW`."""
     return os.environ.get(VARIABLE, "")
 
 

@@ -140,7 +140,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a model said, or how likely it found the continuation: raw, per token, unreduced."""
+    """What a model answered, or how likely it found the continuation: raw, per token, unreduced."""
 
     key: str
     """`answer_key` of the model's identity and the encoded request."""

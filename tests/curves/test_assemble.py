@@ -336,7 +336,7 @@ def test_factors_split_skill_from_format():
     [
         ("taks=(?P<skill>.*)", "did you mean `task`"),
         ("task=(?P<kind>.*)", "named groups"),
-        ("task=(", "mend"),
+        ("task=(", "fix"),
         ("task=(?P<skill>zzz)", "matches none"),
     ],
 )

@@ -74,19 +74,19 @@ REFUSED = {
         {"value": [*map(str, VALUES[:9]), "high"]},
         "r.csv, column `value`, row 10",
         "`high` is not a number",
-        "mend",
+        "fix",
     ),
     "text under the file's own name of the column": (
         {"chance_level": ["a", *["0.25"] * 9]},
         "r.csv, column `chance_level`, row 1",
         "`a` is not a number",
-        "mend",
+        "fix",
     ),
     "half an item": (
         {"n_items": [1e3] * 4 + [3.5] + [1e3] * 5},
         "r.csv, column `n_items`, row 5",
         "not a whole number",
-        "mend",
+        "fix",
     ),
     "NaN alone": (
         {"value": [float("nan")] * 10},
@@ -129,7 +129,7 @@ REFUSED = {
         {"floor": [0.2] * 9 + [0.4]},
         "r.csv, column `floor`, row 10",
         "0.4, and 0.2 in row 1",
-        "mend the cells",
+        "fix the cells",
     ),
 }
 

@@ -11,7 +11,7 @@ from saltus.judging.share import cut
 from saltus.planning.locate import looks
 from saltus.records import Analysis
 from saltus.stats.batch import CurveBatch
-from saltus.stats.locating import Aim, Look, Step, advance, foretold, net
+from saltus.stats.locating import Aim, Look, Step, advance, net, predicted_interval
 
 from helpers.planted import batch, flat, logistic
 
@@ -112,8 +112,8 @@ def test_what_the_full_sweep_would_give_shrinks_with_what_is_left_to_ask() -> No
     few[::14] = True
     more = np.zeros(150, dtype=bool)
     more[::2] = True
-    assert foretold(u, few, QUIET) < foretold(u, more, QUIET) <= QUIET.high - QUIET.low
-    assert foretold(u, np.ones(150, dtype=bool), QUIET) == pytest.approx(0.1)
+    assert predicted_interval(u, few, QUIET) < predicted_interval(u, more, QUIET) <= QUIET.high - QUIET.low
+    assert predicted_interval(u, np.ones(150, dtype=bool), QUIET) == pytest.approx(0.1)
 
 
 def test_a_spent_share_ends_the_search() -> None:

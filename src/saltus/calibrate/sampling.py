@@ -61,7 +61,7 @@ def measure(rng: np.random.Generator, draft: Draft) -> Measured:
 
 
 def _floor(setting: Setting, right: Floats) -> tuple[float, float]:
-    """What the analyst knows of the floor: the untrained networks' answers to the same items, or what was said."""
+    """What the analyst knows of the floor: the untrained networks' answers to the same items, or what was stated."""
     if setting.floor_source != "untrained points":
         return setting.floor_known, 0.0
     share, asked = float(right.mean() / setting.items), setting.items * len(right)
@@ -116,7 +116,7 @@ def _soft(rng: np.random.Generator, draft: Draft, wobble: Floats) -> tuple[Float
 
 
 def _kept(rng: np.random.Generator, draft: Draft) -> Bools:
-    """Sometimes a seed lacks a checkpoint or two; never where that would change what can be told."""
+    """Sometimes a seed lacks a checkpoint or two; never where that would change what can be decided."""
     seen = np.ones((draft.setting.seeds, draft.points), dtype=bool)
     if draft.setting.seeds > 1 and draft.points >= 12 and rng.random() < 0.2:
         seed = int(rng.integers(draft.setting.seeds - 1))

@@ -1,7 +1,7 @@
 """The circumstances of a simulated curve: everything that is not its shape.
 
 Grid, range, seeds, items, floor and how well it is known, dispersion, and what the soft twin is. They are drawn
-without looking at the truth, so no class can be told by its circumstances.
+without looking at the truth, so no class can be recognised by its circumstances.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Setting:
     floor: float
     nominal: float
     floor_known: float
-    """What the analyst is told the floor is, where no untrained point was measured."""
+    """What the analyst is given as the floor, where no untrained point was measured."""
     floor_source: str
     rise: float
     """Top of a full rise above the floor."""

@@ -23,7 +23,7 @@ def chosen(
         )
     kind, _, address = on.partition(":")
     if kind != "ray":
-        raise UserError(f"--on {on}", wanted="ray, or ray:ADDRESS", do="mend --on")
+        raise UserError(f"--on {on}", wanted="ray, or ray:ADDRESS", do="fix --on")
     from saltus.runner.ray import Ray  # reads the environment on import
 
     return Ray(address or None, workers=workers, threads=threads)
@@ -32,5 +32,5 @@ def chosen(
 def _parsed(text: str) -> Here:
     i, slash, n = text.partition("/")
     if not (slash and i.isdigit() and n.isdigit()):
-        raise UserError(f"--shard {text}", wanted="i/n with i from 1 to n, such as 3/16", do="mend --shard")
+        raise UserError(f"--shard {text}", wanted="i/n with i from 1 to n, such as 3/16", do="fix --shard")
     return shard(int(i), int(n))

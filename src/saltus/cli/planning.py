@@ -45,7 +45,7 @@ def plan(
     points: Annotated[int, typer.Option("--points", "-k", help="Checkpoints, or models, of a series.")],
     seeds: Annotated[int, typer.Option("--seeds", "-s", help="Training runs of a series.")] = 1,
     decades: Annotated[float, typer.Option("--range", help="Decades from the first to the last point.")] = 4.0,
-    rise: Annotated[float, typer.Option("--rise", help="Rise to be told apart, as a share.")] = 0.5,
+    rise: Annotated[float, typer.Option("--rise", help="Rise to be detected, as a share.")] = 0.5,
     floor: Annotated[float, typer.Option("--floor", help="Score without the skill.")] = 0.0,
     as_json: Json = False,
 ) -> None:

@@ -2,7 +2,7 @@
 
 Statistics tell nothing apart that is closer than 1/64 of the range, so averages over a thousandth of it lose
 nothing. The error of an average is taken as that of one point: neighbouring checkpoints answer the same items. What the
-scatter then shows to be too careful, the estimated dispersion mends.
+scatter then shows to be too careful, the estimated dispersion corrects.
 """
 
 from __future__ import annotations

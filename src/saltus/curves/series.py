@@ -1,7 +1,7 @@
 """Which rows belong together: series from key columns, runs from model names, skill and format from a mapping.
 
 A series is the rows that agree in the key columns; a run is one training run in it, over all its checkpoints and seeds.
-Known limit: checkpoints of one run are told from the name (`…-step1000`, `checkpoint-500`, or a name that
+Known limit: checkpoints of one run are recognised by the name (`…-step1000`, `checkpoint-500`, or a name that
 holds the row's own step); a run whose checkpoints have unrelated names is read as several models.
 """
 
@@ -57,7 +57,7 @@ def _compiled(column: str, text: str) -> tuple[str, re.Pattern[str]]:
     try:
         pattern = re.compile(text)
     except re.error as error:
-        raise UserError(f"factor pattern `{text}`: {error}", do="mend the pattern") from error
+        raise UserError(f"factor pattern `{text}`: {error}", do="fix the pattern") from error
     strange = set(pattern.groupindex) - set(FACTORS)
     if strange or not pattern.groupindex:
         raise UserError(

@@ -37,7 +37,7 @@ def export_table(document: Path, to: Path, *, items: bool = False) -> int:
 def export_records(document: Path, to: Path, form: str, *, by: str, developer: str, items: bool) -> Written:
     """Writes a study in another project's format into the folder `to`. Raises UserError for an unknown one."""
     if form not in FORMS:
-        raise UserError(f"--as {form}", wanted=nearest(form, FORMS), do="mend --as")
+        raise UserError(f"--as {form}", wanted=nearest(form, FORMS), do="fix --as")
     if form.startswith("inspect"):
         from saltus.export.inspect import export_inspect
 

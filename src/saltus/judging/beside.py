@@ -66,7 +66,7 @@ def _ask(check: Check, view: View, rng: np.random.Generator) -> tuple[Sequence[E
     lacking |= {n for n in needs - ITEM_COLUMNS - _ALWAYS if view.columns and n not in view.columns}
     own = check in BESIDE
     if lacking:
-        # Ours have nothing to say where there are no items; a stranger's reader is told why.
+        # Ours have nothing to say where there are no items; the reader of a plug-in's is given the reason.
         return ([None] if own else [_lacks(name, lacking)]) * count, None
     try:
         found: list[Any] = list(check(view if sees_items(check) else view.curves, rng))

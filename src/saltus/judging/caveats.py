@@ -11,10 +11,10 @@ from saltus.stats.shape import FALL_P
 from saltus.verdict import LEAPT
 
 FALL_REPORTED = 0.01
-"""A fall after a rise is told from here on, though only one below `FALL_P` changes a word."""
+"""A fall after a rise is reported from here on, though only one below `FALL_P` changes a word."""
 
 MISSED = 3
-"""Points that a drawn curve may miss, less one, before its reader is told: a steep rise misses one or two."""
+"""Points that a drawn curve may miss, less one, before a caveat says so: a steep rise misses one or two."""
 
 
 def caveats(j: Judged, i: int, facts: Facts, verdict: str) -> list[str]:

@@ -71,7 +71,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Sees(Protocol):
-    """A model that offers "images": requests name them `sha256:…`, and before it is asked it is told where they are."""
+    """A model that offers "images": requests name them `sha256:…`, and before it is asked it is given their places."""
 
     def see(self, fetch: Callable[[str], bytes]) -> None:
         """`fetch(name)` gives the bytes of an image that a request names."""

@@ -206,7 +206,7 @@ class Hub:
 
 @dataclass(frozen=True)
 class HubCheckpoint(Checkpoint):
-    """A checkpoint of which only small files need to be here; the hub has said which others there are."""
+    """A checkpoint of which only small files need to be here; the hub has listed which others there are."""
 
     remote: Mapping[str, str | None]
     """File name -> SHA-256 where the hub keeps it as a large file."""
@@ -317,5 +317,5 @@ def _nothing(entry: SeriesEntry, pattern: str, seen: Mapping[str, Mapping[str, s
         f"no revision of {repo} matches `{pattern}`; {source} has {shown or 'none'}",
         where=f"hf:{entry.source}",
         wanted=nearest(pattern, named),
-        do="mend what follows the @; `{name}` captures a number or a word",
+        do="fix what follows the @; `{name}` captures a number or a word",
     )

@@ -150,7 +150,7 @@ def _resting(some: int, whole: int, on: str) -> str:
 
 
 def untested(findings: Sequence[Finding], context: ReportContext) -> list[str]:
-    """What no finding here can speak about: what the caller knows, then what the findings show, said once."""
+    """What no finding here can speak about: what the caller knows, then what the findings show, each once."""
     judged = [f for f in findings if f.primary]
     sentence = list(context.not_tested)
     known = " ".join(sentence).lower()

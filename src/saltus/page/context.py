@@ -1,7 +1,7 @@
 """What a report needs beyond its findings: the study, its hypotheses, and how every number came about.
 
 Plain frozen data, filled by whoever ran or analysed, read only by the report. Every part has an empty default,
-so that results without a model behind them still make a page; what is empty is said on the page, not hidden.
+so that results without a model behind them still make a page; what is empty is stated on the page, not hidden.
 Known limit: item flips and robustness rows are chosen by the caller; the page shows what it is given.
 """
 

@@ -103,7 +103,7 @@ def span(low: float | None, high: float | None, axis: str) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """[0.086, 0.142]: as many decimals as its width asks for; an unknown end is said."""
+    """[0.086, 0.142]: as many decimals as its width asks for; an unknown end is stated."""
     if low is None and high is None:
         return MISSING
     if low is None or high is None or not _ordinary(low, high):

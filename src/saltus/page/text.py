@@ -1,4 +1,4 @@
-"""What models and users said, made safe to look at: invisible characters shown, endless text cut and the cut counted.
+"""What models and users wrote, made safe to look at: invisible characters shown, endless text cut and the cut counted.
 
 Escaping for HTML is jinja's; this is about characters that escaped text can still deceive with (control and
 direction marks, lone surrogates) and about white space, which decides exact matches and cannot be seen.

@@ -84,7 +84,7 @@ _FIELD_WORDS = {
     "absent": "the skill is absent",
     "below_floor": "only the soft score moves; the hard score is at its floor",
     "present": "the skill is present",
-    "unknown": "presence cannot be told",
+    "unknown": "presence cannot be decided",
 }
 
 
@@ -156,7 +156,7 @@ def _soft(finding: Finding) -> str:
         "flat": "stays flat",
         "falling": "falls",
         "non_monotone": "goes up and down",
-        "unknown": "has no shape that could be told",
+        "unknown": "has no shape that could be decided",
     }
     sentences = {
         "agrees": " as the hard one does",

@@ -35,12 +35,12 @@ def parse_at(text: str) -> tuple[str, float]:
     axis, sign, number = text.partition("=")
     if not sign or axis not in AXES:
         raise UserError(
-            f"--at {text}", wanted=nearest(axis, AXES) if sign else "AXIS=VALUE, such as tokens=1e12", do="mend --at"
+            f"--at {text}", wanted=nearest(axis, AXES) if sign else "AXIS=VALUE, such as tokens=1e12", do="fix --at"
         )
     value = parse_quantity(number)
     if value is None or not np.isfinite(value) or value <= 0:
         raise UserError(
-            f"--at {text}: `{number}` is no scale", wanted="a number above 0, such as 1e12 or 70B", do="mend --at"
+            f"--at {text}: `{number}` is no scale", wanted="a number above 0, such as 1e12 or 70B", do="fix --at"
         )
     return axis, float(value)
 
@@ -72,7 +72,7 @@ def chosen(batch: CurveBatch, axis: str, tasks: Sequence[str], only: Sequence[st
         known = sorted({getattr(batch.keys[i], name) for i in main})
         for word in given:
             if not any(_fits(k, word) for k in known):
-                raise UserError(f"{option} {word}", wanted=nearest(word, known), do=f"mend {option}")
+                raise UserError(f"{option} {word}", wanted=nearest(word, known), do=f"fix {option}")
     return [
         i
         for i in main

@@ -47,7 +47,7 @@ class Design:
     decades: float = 4.0
     """From the first point to the last, evenly in logs."""
     rise: float = 0.5
-    """Rise of the score that should be told apart, as a share of all items."""
+    """Rise of the score that should be detected, as a share of all items."""
     floor: float = 0.0
     """What no skill scores."""
     soft: bool = True
@@ -64,7 +64,7 @@ class Design:
         )
         for option, value, fine, wanted in wrong:
             if not fine:
-                raise UserError(f"{option} {value}", wanted=wanted, do=f"mend {option}")
+                raise UserError(f"{option} {value}", wanted=wanted, do=f"fix {option}")
 
     @property
     def answers(self) -> int:
@@ -246,7 +246,7 @@ def _advice(design: Design, reach: Reach, others: Sequence[Alternative], analysi
         need = analysis.transition_seeds
         yield f"A transition needs {need} seeds or more; with {design.seeds} the best word is sharp."
     if not design.soft:
-        yield "Without a graded twin a leap of the metric cannot be told from a leap of the model."
+        yield "Without a graded twin a leap of the metric cannot be distinguished from a leap of the model."
     for name, better in (("leaps", _wider), ("smooth", _narrower)):
         helpful = [a for a in others if better(a.reach, reach)]
         if helpful:
@@ -266,9 +266,9 @@ def _narrower(a: Reach, b: Reach) -> bool:
 
 def describe(reach: Reach) -> str:
     """In words."""
-    leaps, smooth = "no leap is told for sure", "no smooth rise is"
+    leaps, smooth = "no leap is detected for sure", "no smooth rise is"
     if reach.leaps_to is not None:
-        leaps = f"leaps up to {reach.leaps_to:g} decades are told"
+        leaps = f"leaps up to {reach.leaps_to:g} decades are detected"
     if reach.smooth_from is not None:
         smooth = f"smooth rises from {reach.smooth_from:g} decades are"
     return f"{leaps}, {smooth}"

@@ -1,4 +1,4 @@
-"""`saltus forecast`: a capability at a scale not yet run, with an interval and the record of who foretold it.
+"""`saltus forecast`: a capability at a scale not yet run, with an interval and the record of who predicted it.
 
 Curves are the ordinary ones (`curves.assemble`). Each method's forecasts of the largest scales of this very
 table, which it was not shown, are its record; intervals are widened by it. Where no method beat "it stays as it
@@ -124,7 +124,7 @@ def forecast_batch(
 
 
 def _horizon(batch: CurveBatch, curve: Curve, at: Floats) -> tuple[float, float]:
-    """Where a curve is to be foretold, on its fitted axis, and how far that is from its last point."""
+    """Where a curve is to be predicted, on its fitted axis, and how far that is from its last point."""
     value, axis = float(at[curve.index]), batch.keys[curve.index].axis
     x = float(np.log10(value)) if batch.log_axis[curve.index] else -value if axis == "loss" else value
     return x, x - (float(curve.points.x[-1]) if len(curve.points.x) else np.nan)

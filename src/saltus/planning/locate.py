@@ -89,7 +89,7 @@ class Located:
     width: float | None
     """Of the interval, decades."""
     full_width: float | None
-    """What it would be had every checkpoint been asked, as foretold."""
+    """What it would be had every checkpoint been asked, as predicted."""
     why: str
     """Why the search ended."""
 
@@ -127,7 +127,7 @@ def locate_study(
     far the round is. Raises UserError where no run has enough checkpoints.
     """
     if interval is not None and not interval > 0:
-        raise UserError(f"--interval {interval}", wanted="decades, more than 0", do="mend --interval")
+        raise UserError(f"--interval {interval}", wanted="decades, more than 0", do="fix --interval")
     study = studies.load(document)
     aim = aim or Aim(interval=interval)
     search = _Search(study, open_store(document), aim)

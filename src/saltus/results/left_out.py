@@ -74,7 +74,7 @@ def left_out(before: pl.DataFrame, after: pl.DataFrame, place: Place) -> list[st
         expected = _EXPECTED.get(why)
         what = f"{why}; {expected}" if expected else why
         many = f"{count} rows are" if count > 1 else "1 row is"
-        out.append(f"{place.of(column, row)}: {shown}{what}. {many} left out: mend or delete")
+        out.append(f"{place.of(column, row)}: {shown}{what}. {many} left out: fix or delete")
     return out
 
 
@@ -98,7 +98,7 @@ def refuse_floors(table: pl.DataFrame, metrics: Mapping[str, Metric], place: Pla
                     f"{value:g} is no floor of `{name}`, whose values go from {metric.low:g} to {metric.high:g}",
                     where=place.of(column, row),
                     wanted="floors on the scale of the values",
-                    do="divide by 100, or mend the cell",
+                    do="divide by 100, or fix the cell",
                 )
         _refuse_conflict(given, column, place)
 
@@ -120,7 +120,7 @@ def _refuse_conflict(given: pl.DataFrame, column: str, place: Place) -> None:
         f"{first[column]:g}{here}",
         where=place.of(column, other["_row"]) + ("" if place.rows else f" ({other['source']})"),
         wanted="one floor for all points of a curve",
-        do="mend the cells, or empty the column where the floor is not known",
+        do="fix the cells, or empty the column where the floor is not known",
     )
 
 

@@ -1,6 +1,6 @@
 """Finds out what the given files are, reads them all into one results table, and keeps account of every row.
 
-The format is told by the content, not by the name. A file of another tool is refused by name with what to do; in a
+The format is detected from the content, not from the name. A file of another tool is refused with what to do; in a
 folder, files that hold no results are listed, not refused.
 """
 

@@ -185,7 +185,7 @@ def column_mapping(columns: list[str], rename: Mapping[str, str], where: str) ->
     """
     for found, canonical in rename.items():
         if found not in columns:
-            raise UserError(f"no column `{found}`", where=where, wanted=nearest(found, columns), do="mend the renaming")
+            raise UserError(f"no column `{found}`", where=where, wanted=nearest(found, columns), do="fix the renaming")
         if canonical not in COLUMNS:
             raise UserError(f"`{found}` cannot become `{canonical}`", where=where, wanted=nearest(canonical, COLUMNS))
     mapping: dict[str, str] = {}
@@ -361,7 +361,7 @@ def _refuse_first(series: pl.Series, bad: pl.Series, column: Column, where: str)
         f" ({int(bad.sum())} such cells)",
         where=f"{where}, row {row + 1}",
         wanted=column.about,
-        do="mend the cell, or leave it empty where the number is not known",
+        do="fix the cell, or leave it empty where the number is not known",
     )
 
 

@@ -31,7 +31,7 @@ def prepare(out: Path, *, show: bool = True) -> Path:
     except OSError as error:
         raise UserError(f"cannot write there: {error}", where=str(out), do="saltus demo --out FOLDER") from error
     study = studies.load(document)
-    if read_lock(document) is None:  # an older lock stays: what was changed since is said when asking
+    if read_lock(document) is None:  # an older lock stays: what was changed since is reported when asking
         lock_study(document)
     names = [e.source for e in study.entries() if e.scheme == "zoo"]
     with shown() if show else nullcontext() as tell:

@@ -110,7 +110,7 @@ def examine(
         finally:
             model.close()
     except ModelError as error:
-        raise UserError(str(error), where=source, do="mend the checkpoint, or examine another") from error
+        raise UserError(str(error), where=source, do="fix the checkpoint, or examine another") from error
 
 
 def _as_in_a_study(source: str, ask: AskPolicy, settings: Sequence[str], base: Path) -> tuple[SeriesEntry, AskPolicy]:

@@ -91,7 +91,7 @@ def here() -> Here:
 def shard(i: int, n: int) -> Here:
     """Shard i of n, counted from 1 as in `--shard 3/16`. Raises UserError for an impossible one."""
     if n < 1 or not 1 <= i <= n:
-        raise UserError(f"there is no shard {i}/{n}", wanted="i/n with 1 ≤ i ≤ n, such as 3/16", do="mend --shard")
+        raise UserError(f"there is no shard {i}/{n}", wanted="i/n with 1 ≤ i ≤ n, such as 3/16", do="fix --shard")
     return Here(i, n)
 
 

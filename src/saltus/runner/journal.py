@@ -38,12 +38,12 @@ class Journal:
         events.append(self.store.place, "run", subject=self.study_id, data=data)
 
     def deviations(self, sentences: Iterable[str]) -> None:
-        """How the study differs from what was locked; each is told once."""
+        """How the study differs from what was locked; each is reported once."""
         for sentence in sentences:
             events.note(self.store.place, "deviation", subject=self.study_id, data={"what": sentence})
 
     def guards(self, findings: Iterable[Finding]) -> None:
-        """Guards that fired, by name and how many findings; told anew when that changes."""
+        """Guards that fired, by name and how many findings; reported anew when that changes."""
         fired: dict[str, int] = {}
         for finding in findings:
             for name in {g.name for g in finding.guards if g.fired}:

@@ -49,7 +49,7 @@ def run(
     models = resolve(study)
     work = work_of(study, keep=settings.window if len(models) > 1 else 0)
     for task in (task for _, tasks in models for task in tasks):
-        work.items(task)  # what is wrong with them is said before any worker starts
+        work.items(task)  # what is wrong with them is reported before any worker starts
     shares = list(executor.shares(len(models)))
     counts = [work.count(t, s.part, s.parts) for s in shares for t in models[s.model][1]]
     names = [model_name(ref) for ref, _ in models]
@@ -80,7 +80,7 @@ def run(
 
 
 def _cut_short(results: Iterator[ModelReport], stop: KeyboardInterrupt) -> list[ModelReport]:
-    """The reports of shares that an interruption ends; one that came while we told of progress is passed on first."""
+    """The reports of shares that an interruption ends; one that came while progress was reported is passed on first."""
     if isinstance(stop, Stopped):
         return list(stop.results)
     if isinstance(results, Generator):

@@ -190,7 +190,7 @@ class Pool:
         have = self._stored(read)
         for key in old:
             if key in read and key not in have:
-                continue  # said to be known and not to be found: asked again
+                continue  # listed as known and not found: asked again
             for dialogue in wanted.pop(key)[1]:
                 dialogue.missing -= 1
                 if not dialogue.closed:

@@ -2,7 +2,7 @@
 
 Workers are actors, one session each, so a worker reads a model's weights once. Whoever is free takes the next share;
 a share whose worker dies, with its machine or without, goes to another one, which goes on from what the store holds,
-and one that kills every worker it is given to is its model's failure. A worker commits and ends when it is told to, and
+and one that kills every worker it is given to is its model's failure. A worker commits and ends on request, and
 at once when its machine's Ray is gone, so that nobody asks what a resumed run is asking.
 
 Ray's own retries are off: they would wait for a machine that may never come back. Errors that end a local run (the
@@ -58,7 +58,7 @@ class Ray:
         required()
         for option, value in (("--workers", self.workers), ("--threads", self.threads)):
             if value is not None and value < 1:
-                raise UserError(f"{option} {value}", wanted="a number from 1", do=f"mend {option}")
+                raise UserError(f"{option} {value}", wanted="a number from 1", do=f"fix {option}")
         if (self._address() or "").startswith(("ray://", "//")):
             raise UserError(
                 f"Ray's client protocol: {self._address()}",
@@ -216,7 +216,7 @@ class _Crew:
             self._hire(1)
 
     def _listen(self) -> None:
-        """Passes on how far the busy workers are, as far as they have said; asks them again."""
+        """Passes on how far the busy workers are, as far as they have reported; asks them again."""
         ray = self.cluster.ray
         asked = [h.report for h in self.hands if h.report is not None]
         ready = set(ray.wait(asked, num_returns=len(asked), timeout=0)[0]) if asked else set()

@@ -174,7 +174,7 @@ class Session:
                 self.writer.record("alias", {"former": identity, "identity": model.identity})
 
     def _record_learned(self, model: Model) -> None:
-        """Writes down what only asking told of a model: how its weights are computed with, the noise measured."""
+        """Writes down what only asking showed of a model: how its weights are computed with, the noise measured."""
         mine = ref_key(model.ref)
         models = self.store.contents().models
         last = next((m for m in reversed(models) if ref_key(m.ref) == mine), None)

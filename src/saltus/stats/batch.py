@@ -72,7 +72,7 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Channel:
-    """One of the twins, for all curves: arrays (C, S, P) unless said otherwise."""
+    """One of the twins, for all curves: arrays (C, S, P) unless stated otherwise."""
 
     value: Floats
     """Metric's own transformed unit: a share in [0, 1] for accuracies, nats for log-probabilities."""

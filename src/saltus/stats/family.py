@@ -5,7 +5,7 @@ onset intervals agree on one place counts as bound to the format if leaps at ind
 agree so well (a scan statistic), if it is most of what rises in that format, and if other formats do not leap there.
 
 Known limits: needs `skill` and `format` (or `elicitation`) in the keys, else the scope is unknown. Three or four skills
-on a grid of ten points agree by chance too often to be told from bound ones, and stay unbound.
+on a grid of ten points agree by chance too often to be distinguished from bound ones, and stay unbound.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def ladder(points: Points, at: float) -> Prediction | None:
 
 
 def doubtful(made: Prediction, still: Prediction) -> Prediction:
-    """With half of the foretold change as an error of its own: what fits the past alike may well go on otherwise."""
+    """With half of the predicted change as an error of its own: what fits the past alike may well go on otherwise."""
     return Prediction(made.value, float(np.hypot(made.error, DOUBT * (made.value - still.value))))
 
 
@@ -270,7 +270,7 @@ def _rises(points: Points, along: Floats, grids: tuple[Floats, Floats], where: F
 def _nodes(
     points: Points, along: Floats, grids: tuple[Floats, Floats], where: Floats
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """(G, N) fitted values, (G,) foretold ones, midpoints and steepnesses of every candidate."""
+    """(G, N) fitted values, (G,) predicted ones, midpoints and steepnesses of every candidate."""
     most = float(points.y.max())
     uppers = most + (points.ceiling - most) * np.array([0.02, 0.1, 0.25, 0.5, 0.75, 1.0])
     m, k, upper = (g.ravel()[:, None] for g in np.meshgrid(*grids, uppers, indexing="ij"))

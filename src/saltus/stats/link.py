@@ -95,7 +95,7 @@ def _moves(soft: Series, cell: Cells, both: Bools, dispersion: Floats) -> Floats
 def _ask(
     hard: Series, soft: Series, both: Bools, jump: Bools, noise: tuple[Floats, Floats, Floats]
 ) -> tuple[Floats, Floats, Floats]:
-    """Largest standardised miss, share of the jump that was foretold, and the miss allowed, per curve."""
+    """Largest standardised miss, share of the jump that was predicted, and the miss allowed, per curve."""
     dispersion, freedom, soft_dispersion = noise
     position, size = _positions(soft.y, both)
     own = hard.var * dispersion[:, None, None]
@@ -109,8 +109,8 @@ def _ask(
     misfit = np.clip(left.rest / others, 1.0, MISFIT)
     z = np.sqrt(np.where(jump, np.minimum(np.maximum(left.lost, 0) / misfit, near), 0.0))
     limit = stdtrit(np.maximum(freedom, 1), 1 - 0.5 * OUTSIDE / jump.sum(axis=(1, 2)))
-    foretold = np.where(jump, left.around[..., len(OFFSETS) // 2], np.nan)
-    made = _rise(foretold) / np.maximum(_rise(np.where(jump, hard.y, np.nan)), 1e-12)
+    predicted_step = np.where(jump, left.around[..., len(OFFSETS) // 2], np.nan)
+    made = _rise(predicted_step) / np.maximum(_rise(np.where(jump, hard.y, np.nan)), 1e-12)
     return z.max(axis=(1, 2)), made, limit
 
 

@@ -6,7 +6,7 @@ the rise, and stops when the onset's interval is as narrow as wanted. Where noth
 asking every checkpoint would not make the interval much narrower, which it foretells from the fitted curve
 (Fisher information). What it asks decides nothing: the verdict on the asked points is the ordinary one.
 Known limits: a rise and fall between two neighbours of the first net is not seen; noise with memory makes
-neighbouring checkpoints say less than is foretold.
+neighbouring checkpoints say less than predicted.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Step:
     width: float
     """Width of the onset's interval now, fitted unit; NaN where nothing rises."""
     full: float
-    """What it would be had every checkpoint been asked, as foretold; NaN likewise."""
+    """What it would be had every checkpoint been asked, as predicted; NaN likewise."""
 
 
 def net(x: Floats, aim: Aim) -> tuple[int, ...]:
@@ -128,7 +128,7 @@ def advance(x: Floats, asked: Bools, look: Look, aim: Aim) -> Step:
         ask = _fill(u, asked, free, everywhere, min(calm, 2 * aim.each))
         return Step(ask=ask, stop=False, why=why, width=nothing, full=nothing)
     now = look.high - look.low
-    full = foretold(u[trained], asked[trained], look)
+    full = predicted_interval(u[trained], asked[trained], look)
     sizes = {"width": now * span, "full": full * span}
     wanted = aim.interval / span if aim.interval is not None else min(aim.worse * full, VAGUE)
     narrow = now <= wanted
@@ -232,7 +232,7 @@ def _even(x: Floats, where: np.ndarray, count: int) -> list[int]:
     return sorted(chosen | set(_fill(full, taken, np.array(spare, dtype=int), (0.0, 1.0), count - len(chosen))))
 
 
-def foretold(u: Floats, asked: Bools, look: Look) -> float:
+def predicted_interval(u: Floats, asked: Bools, look: Look) -> float:
     """Width of the onset's interval had every checkpoint been asked, share of the range.
 
     The present width times the ratio of the standard errors of the fitted midpoint, from the information that the

@@ -1,7 +1,7 @@
 """Is the behaviour there at all? The floor, exact tests against it, and the smallest effect that could have been seen.
 
 Floor: what the batch says (untrained points, computed, declared); where that is only the nominal chance level and the
-earliest points are flat at another level, the earliest points. Where nothing is said the earliest points stand in, and
+earliest points are flat at another level, the earliest points. Without any floor the earliest points stand in, and
 any floor from the worst possible score to `NEAR` above them is allowed for: what rises beyond is present, what stays at
 the worst score is absent, the rest is unknown. Binomial scores are tested exactly at an
 effective number of items n / max(dispersion, 1): the items are a sample, however smooth the curve. A zero of n is the

@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Shape:
-    """Per curve (C,) unless said otherwise; widths and places are shares of the range."""
+    """Per curve (C,) unless stated otherwise; widths and places are shares of the range."""
 
     code: np.ndarray
     width: Floats

@@ -158,7 +158,7 @@ def _renamed(segment: Segment, aliases: Mapping[str, str]) -> Segment:
 
 
 def _learn(models: list[ModelRecord], body: Mapping[str, Any]) -> None:
-    """What asking told of a model enters its record of that run; its time stays, which gaps are held against."""
+    """What asking showed of a model enters its record of that run; its time stays, which gaps are held against."""
     key = ref_key(ref_from(body["ref"]))
     for i, record in reversed(list(enumerate(models))):
         if (ref_key(record.ref), record.identity, record.study_id) == (key, body["identity"], body["study_id"]):

@@ -79,7 +79,7 @@ def append(
 
 
 def note(place: Place, kind: str, *, subject: str = "", data: Mapping[str, Any], by: str = "saltus") -> None:
-    """The same, unless an event of that kind said it before: what holds on every run is told once."""
+    """The same, unless an event of that kind recorded it before: what holds on every run is recorded once."""
     wanted = storable(dict(data))
     if not any(e.kind == kind and e.subject == subject and e.data == wanted for e in read(place)):
         append(place, kind, subject=subject, data=data, by=by)

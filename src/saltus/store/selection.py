@@ -246,7 +246,7 @@ def _bos(stated: Any, describe: Mapping[str, Any]) -> str | None:
 
 
 def _of_files(ref: Any, describe: Mapping[str, Any]) -> dict[str, Any]:
-    """What checkpoints of a series are told apart by, and what they have to share."""
+    """What checkpoints of a series differ by, and what they have to share."""
     weights, words = describe.get("weights_hash"), describe.get("tokenizer")
     edited = f" edited {content_hash(ref.edits)[7:15]}" if ref.edits else ""
     return {

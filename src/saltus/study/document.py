@@ -56,7 +56,7 @@ class ModelsEntry(BaseModel):
 
 
 class Hypothesis(_Strict):
-    """What is expected, said before looking."""
+    """What is expected, stated before looking."""
 
     id: Text
     task: Text

@@ -93,7 +93,7 @@ def document_for(source: str, tasks: list[str], limit: int | None, include: Sequ
         )
     text = _implied(source, [with_include(task, include) for task in tasks], limit)
     path = Path(re.sub(r"\W+", "-", source).strip("-")[:60] + ".yaml")
-    study.loads(text, base=Path(), name=path.name).tasks()  # a mistake is said before anything is written
+    study.loads(text, base=Path(), name=path.name).tasks()  # a mistake is reported before anything is written
     _write(path, text, fresh=False)
     return path
 

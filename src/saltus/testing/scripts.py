@@ -1,4 +1,4 @@
-"""The known truth behind a scripted series: curves, oracles, and the faults it can be told to have."""
+"""The known truth behind a scripted series: curves, oracles, and the faults it can be given."""
 
 from __future__ import annotations
 

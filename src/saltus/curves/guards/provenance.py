@@ -34,7 +34,7 @@ def _same_weights(view: View) -> pl.DataFrame:
 
 
 def _minority(column: str, template: str, *, within: bool) -> Callable[[View], pl.DataFrame]:
-    """A guard on what the points of one run share: those are suspected that differ from most. said: with {} for
+    """A guard on what the points of one run share: those are suspected that differ from most. template: with {} for
     what is here and {} for what is elsewhere. within: only along training; families may differ."""
 
     def find(view: View) -> pl.DataFrame:
@@ -79,7 +79,7 @@ def _changed(view: View) -> pl.DataFrame:
 
 
 def _share(column: str, least: float, template: str) -> Callable[[View], pl.DataFrame]:
-    """A guard on a share of a point's questions. said: with {} for the share."""
+    """A guard on a share of a point's questions. template: with {} for the share."""
 
     def find(view: View) -> pl.DataFrame:
         many = view.points.filter(pl.col(column) > least)

@@ -55,7 +55,7 @@ def refs(entry: SeriesEntry) -> list[ModelRef]:
             f"Inspect has no provider `{provider}`",
             where=where,
             wanted=nearest(provider, known),
-            do="install the package that brings it, or mend the name",
+            do="install the package that brings it, or fix the name",
         )
     names = patterns.names_in(name, where)
     patterns.check_options(entry.options, names, OPTIONS, where)

@@ -207,7 +207,7 @@ class InspectModel:
 
 
 def _opened(ref: ModelRef, options: Mapping[str, Any]) -> Any:
-    """Inspect's model. Raises UserError for what the user can mend."""
+    """Inspect's model. Raises UserError for what the user can fix."""
     from inspect_ai.model import GenerateConfig, get_model
 
     secret = None

@@ -73,7 +73,7 @@ def call_of(request: Request) -> Call:
 
 
 def answer_of(request: Request, key: str, output: ModelOutput) -> Answer:
-    """The continuation's part. Raises ValueError, WireError where it is not told."""
+    """The continuation's part. Raises ValueError, WireError where it is not given."""
     given: Any = output.choices[0].prompt_logprobs if output.choices else None
     if given is None or not given.content:
         raise ValueError("the server tells no log-probabilities of the prompt (`prompt_logprobs`)")

@@ -3,7 +3,7 @@
 An asyncio loop runs in a thread of its own, so answers keep coming while their receiver is busy; `each` hands them
 out as they finish, in any order. What may pass (connection lost, 408, 429, 5xx, a hang, a body that is not JSON) is
 asked again after an exponentially growing wait with jitter; the jitter comes from the question and the try, so a run
-can be repeated. `Retry-After` stops all questions, not only the one that was told. When several questions in a row fail
+can be repeated. `Retry-After` stops all questions, not only the one refused. When several questions in a row fail
 after all their tries, a question that was answered before (`canary`) is asked: where that fails too the server is given
 up with a ModelError, else it was the questions.
 

@@ -59,7 +59,7 @@ def refs(entry: SeriesEntry, base: Path) -> list[ModelRef]:
                 found.append(_ref(entry, url, name, captured, options))
     if not found:
         raise UserError(
-            f"no model at {url_pattern} matches `{name_pattern}`", where=where, do="mend the name or the list of values"
+            f"no model at {url_pattern} matches `{name_pattern}`", where=where, do="fix the name or the list of values"
         )
     per_step = entry.tokens_per_step
     return patterns.in_order([patterns.complete(r, tokens_per_step=per_step) for r in found])

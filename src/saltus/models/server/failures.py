@@ -17,7 +17,7 @@ FATAL = frozenset({401, 402, 404})
 """Statuses after which no further answer can come, once the server has answered before; gateways say 403 to a single
 question that they will not pass on."""
 _SPENT = ("insufficient_quota", "billing_hard_limit", "billing_not_active")
-"""Codes of a 429 that no waiting mends."""
+"""Codes of a 429 that no waiting cures."""
 
 Kind = Literal["unreachable", "hang", "status", "malformed"]
 

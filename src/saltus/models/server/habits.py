@@ -1,6 +1,6 @@
 """How a server generates: whether a seed fixes a sample, and whether greedy means the most likely token.
 
-Servers have habits. llama.cpp's Python server divides the logits of words already said by 1.1 unless told not to, and
+Servers have habits. llama.cpp's Python server divides the logits of words already used by 1.1 unless asked not to, and
 keeps 40 tokens when it samples; vLLM takes such numbers from the model's generation_config.json. A greedy answer is
 then not the model's. So keys that turn this off go along with every generation where the server takes them, and the
 probe looks whether each greedy token was the most likely one.

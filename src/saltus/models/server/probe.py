@@ -156,7 +156,7 @@ def _scoring(
 def _examined(
     server: Server, way: Way, prompts: Sequence[Any], tolerance: float
 ) -> tuple[list[Line], float | None, Positions | None]:
-    """(lines, noise, what was told of the first prompt). Lengths first; the others only of numbers that are there."""
+    """(lines, noise, scores of the first prompt). Lengths first; the others only of numbers that are there."""
     bodies = [score_body(server.name, p, way, TOP) for p in (*prompts, prompts[0])]
     replies = server.ask(*[("completions", body) for body in bodies])
     replies += server.ask(("completions", bodies[0]))  # once more, alone

@@ -65,7 +65,7 @@ def job(
 
 
 def outcome(reply: Reply[int]) -> Generated | str:
-    """What was said, or why nothing was."""
+    """What was answered, or why nothing was."""
     try:
         return generated(reply.payload, SHORT) if reply.payload is not None else str(reply.error)
     except WireError as error:

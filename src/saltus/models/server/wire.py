@@ -129,7 +129,7 @@ def seam(scored: Positions, prompt: str, continuation: str) -> int:
 
 def _prompt_logprobs(payload: Mapping[str, Any], prompt: Sequence[int] | str) -> Positions:
     if isinstance(prompt, str):
-        raise WireError("`prompt_logprobs` cannot be told apart without token ids")
+        raise WireError("`prompt_logprobs` cannot be distinguished without token ids")
     rows = _choice(payload).get("prompt_logprobs") or payload.get("prompt_logprobs")
     if not isinstance(rows, list):
         raise WireError("no `prompt_logprobs` in the answer")
@@ -220,7 +220,7 @@ class Generated:
 
 
 def generated(payload: Mapping[str, Any], settings: Settings) -> Generated:
-    """Text cut at the first stop string, how it ended, log-probabilities where told. Raises WireError."""
+    """Text cut at the first stop string, how it ended, log-probabilities where given. Raises WireError."""
     choice = _choice(payload)
     message = choice.get("message")
     trace = None

@@ -1,4 +1,4 @@
-"""Published results told by their content: one file per format, gathered here. A plug point (base.py)."""
+"""Published results, detected from their content: one file per format, gathered here. A plug point (base.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of other tools that are told apart, named and left: no numbers can be taken from them as they are."""
+"""Files of other tools that are recognised, named and left: no numbers can be taken from them as they are."""
 
 from __future__ import annotations
 

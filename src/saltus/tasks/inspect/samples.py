@@ -69,17 +69,17 @@ def load(source: str, base: Path, args: Mapping[str, Any], where: str) -> Loaded
         raise UserError(
             f"the task cannot be made: {type(error).__name__}: {error}",
             where=where,
-            do="mend the task or its `args`; `inspect list tasks` shows what a folder holds",
+            do="fix the task or its `args`; `inspect list tasks` shows what a folder holds",
         ) from error
     if not tasks:
-        raise UserError("there is no such task", where=where, wanted=WANTED, do="install its package, or mend the name")
+        raise UserError("there is no such task", where=where, wanted=WANTED, do="install its package, or fix the name")
     task = tasks[0]
     for unused in set(args) - set(registry_params(task)):  # Inspect would pass over it
         raise UserError(
             f"the task has no argument `{unused}`",
             where=where,
             wanted=nearest(unused, registry_info(task).metadata["params"]),
-            do="mend `args`",
+            do="fix `args`",
         )
     if getattr(task, "sample_source", None) is not None:
         raise UserError("the task makes its samples while it runs", where=where, wanted="a dataset")

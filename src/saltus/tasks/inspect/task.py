@@ -98,7 +98,7 @@ class InspectTask:
             yield from evaluation.events(self.loaded.task)
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Sequence[Score]:
-        """What Inspect's scorer said, from the outcome that ends the answers."""
+        """What Inspect's scorer stated, from the outcome that ends the answers."""
         from saltus.tasks.inspect.scores import scores_of
 
         last = answers[-1] if answers else None

@@ -270,5 +270,5 @@ def _unusable(name: str, error: Exception) -> UserError:
         f"lm-eval cannot build the task: {message}",
         where=where,
         wanted="a task that `lm-eval run` accepts",
-        do="mend its YAML file, or load what it names where there is a connection",
+        do="fix its YAML file, or load what it names where there is a connection",
     )

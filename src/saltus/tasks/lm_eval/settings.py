@@ -9,7 +9,7 @@ from saltus.errors import UserError
 from saltus.records import Settings
 
 MOST_TOKENS = 256
-"""The harness's, where nothing is said."""
+"""The harness's, where nothing is stated."""
 _LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 """Names of the longest answer; the first that is there holds."""
 _OF_SAMPLING = frozenset({"top_k", "min_p", "typical_p", "seed"})

@@ -74,7 +74,7 @@ class LmEvalTask:
         found = self.source.item(int(item.meta["doc_id"]), k).demos
         if len(found) < k:
             raise UserError(
-                "the harness's worked examples cannot be told apart in the prompt of this task",
+                "the harness's worked examples cannot be distinguished in the prompt of this task",
                 where=self.name,
                 do=f"use `{{{self.name}: {{num_fewshot: {k}}}}}`",
             )
