@@ -115,7 +115,8 @@ _ERRORS = {
 """Rates of which fewer is better."""
 _ERROR_WORDS = re.compile(
     r"(?:^|[^a-z])(?:errors?|err|wer|cer|ece|toxic(?:ity)?|hallucinat\w*|harmful\w*|mae|mse|rmse|fpr|fnr|mistakes?|"
-    r"failures?|failure_rate|attack_success\w*|violations?|leakage|perplexity|nll|loss)(?:[^a-z]|$)"
+    r"failures?|failure_rate|attack_success\w*|violations?|leakage|perplexity|nll|"
+    r"loss|distance|regret|jailbreak\w*|unsafe\w*|false_(?:positive|negative)\w*)(?:[^a-z]|$)"
 )
 _RIGHT_WORDS = re.compile(
     r"(?:^|[^a-z])(?:acc|accuracy|em|match|f1|precision|recall|auc|auroc|score|pass|solved|solve_rate|correct\w*|success|"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import polars as pl
@@ -62,6 +63,10 @@ LAYOUTS: dict[str, bytes] = {
     "bold best": lines("model,step,PIQA", "lm-1b,{s},**{p}**").encode(),
     "shots in the header": lines("model,step,PIQA (0-shot)", "lm-1b,{s},{p}").encode(),
     "an average beside": lines("model,step,PIQA,avg", "lm-1b,{s},{p},50").encode(),
+    "task and metric in a header": lines("model,step,piqa_acc", "lm-1b,{s},{v}").encode(),
+    "task, metric and filter in a header": lines('model,step,"piqa/acc,none"', "lm-1b,{s},{v}").encode(),
+    "a metric with a unit": lines("model,step,task,Accuracy (%)", "lm-1b,{s},piqa,{p}").encode(),
+    "a value with a unit": lines("model,step,task,metric,Score (%)", "lm-1b,{s},piqa,acc,{p}").encode(),
     "a run's history": lines("_step,_runtime,run_name,eval/piqa/acc", "{s},12.5,lm-1b,{v}").encode(),
     "a run's history with bars": lines("_step,run_name,eval|piqa|acc", "{s},lm-1b,{v}").encode(),
     "a panel": lines(
@@ -193,6 +198,19 @@ def test_a_pointer_of_git_lfs_is_named_and_the_rest_goes_on(tmp_path: Path) -> N
     found = read([tmp_path])
     assert found.table.height == 3
     assert any("Git LFS pointer; fetch it with `git lfs pull`" in note for note in found.notes)
+
+
+def test_a_small_percentage_is_one_when_its_header_says_so(tmp_path: Path) -> None:
+    text = "model,step,task,metric,Score (%)\n" + "".join(f"lm,{s},piqa,acc,0.{s}\n" for s in (1, 2, 3))
+    assert sorted(reading(tmp_path, text.encode()).table["value"]) == pytest.approx([0.001, 0.002, 0.003])
+
+
+def test_a_workbook_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(UserError, match="Excel workbook") as caught:
+        read([tmp_path / "t.xlsx"])
+    assert "save the sheet as CSV" in caught.value.do
 
 
 @pytest.mark.parametrize("name", ["wer", "ece", "toxicity", "my_error_rate", "hallucination_rate"])

@@ -102,6 +102,12 @@ def to_long(frame: pl.DataFrame, where: str, rename: Mapping[str, str], given: T
     """The frame with one row per number. Raises UserError for scales that cannot be known."""
     frame, packed, notes = _unpacked(_scaled(_filtered(frame), rename))
     have = set(column_mapping(frame.columns, rename, where).values())
+    if "value" in have and (percent := _in_percent_by_name(frame, rename, where)):
+        frame = frame.with_columns(pl.col(percent).cast(pl.Float64, strict=False) / 100)
+        notes.append(f"{where}: `{percent}` is in per cent, as it says, and was divided by 100")
+        if "metric" not in have and given.metric:
+            frame = frame.with_columns(pl.lit(given.metric).alias("metric"))
+        return Long(frame, notes, scaled=True)
     if "value" in have:
         if "metric" not in have and given.metric:
             frame = frame.with_columns(pl.lit(given.metric).alias("metric"))
@@ -115,6 +121,14 @@ def to_long(frame: pl.DataFrame, where: str, rename: Mapping[str, str], given: T
     long, scales = _melted(frame, chosen, where, given)
     of_tasks = any(c.task is not None for c in chosen)
     return Long(long, [*notes, *_understood(frame, chosen, where, rename), *scales], scaled=of_tasks)
+
+
+def _in_percent_by_name(frame: pl.DataFrame, rename: Mapping[str, str], where: str) -> str | None:
+    """The column of values, where its header says per cent and it holds plain numbers."""
+    found = next(c for c, to in column_mapping(frame.columns, rename, where).items() if to == "value")
+    return (
+        found if re.search(r"%|\bper ?cent|\bpct\b|_pct$", found.lower()) and frame[found].dtype.is_numeric() else None
+    )
 
 
 def _filtered(frame: pl.DataFrame) -> pl.DataFrame:
@@ -215,8 +229,10 @@ def _columns(frame: pl.DataFrame, rename: Mapping[str, str], where: str, given: 
 
 def metric_name(column: str) -> str | None:
     """The metric a column is named after, in our words; None where it is named after none."""
-    name = column.split(",")[0].strip()
-    return column if name in KNOWN else _DIALECT.get(name.lower()) or (name.lower() if name.lower() in KNOWN else None)
+    bare, _, filtered = _bare(column).partition(",")
+    name = next((n for n in (bare, bare.lower(), bare.lower().replace(" ", "_")) if n in KNOWN), None)
+    name = name or _DIALECT.get(bare.lower())
+    return f"{name},{filtered}" if name and filtered not in ("", "none") else name
 
 
 def _path(column: str) -> Column | None:
@@ -227,6 +243,8 @@ def _path(column: str) -> Column | None:
     parts = [p for p in re.split(r"[/|]", panel["path"] if panel else column) if p]
     while len(parts) > 2 and parts[0].lower() in _PREFIXES:
         parts = parts[1:]
+    if len(parts) == 1 and not panel:
+        return _suffixed(column)
     metric = metric_name(parts[-1]) if len(parts) > 1 else None
     of_no_task = len(parts) == 2 and parts[0].lower() in {*_PREFIXES, "train"}
     if metric is None or (of_no_task and not panel):
@@ -236,6 +254,15 @@ def _path(column: str) -> Column | None:
     return Column(
         column, "/".join(task), metric or "", next(iter(shots)) if len(shots) == 1 else None, panel and panel["run"]
     )
+
+
+def _suffixed(column: str) -> Column | None:
+    """`arc_easy_acc_norm`, `PIQA acc`: a benchmark's name and a metric behind it."""
+    for metric in sorted((m for m in KNOWN if KNOWN[m].role == "hard"), key=len, reverse=True):
+        match = re.fullmatch(rf"(.+?)[_ .:-]{re.escape(metric)}", _bare(column), re.IGNORECASE)
+        if match and is_benchmark(match[1]):
+            return Column(column, match[1], metric)
+    return None
 
 
 def _task(column: str, metric: str) -> Column:

@@ -23,6 +23,18 @@ OTHERS = (
         "fetch it with `git lfs pull`",
     ),
     Left(
+        "Excel workbook",
+        lambda d: d.kind == "archive" and "xl/workbook.xml" in d.names,
+        TABLE,
+        "save the sheet as CSV and give that file",
+    ),
+    Left(
+        "OpenDocument sheet",
+        lambda d: d.kind == "archive" and {"mimetype", "content.xml"} <= d.names,
+        TABLE,
+        "save the sheet as CSV and give that file",
+    ),
+    Left(
         "OpenCompass summary",
         lambda d: d.kind in ("csv", "tsv") and "dataset,version,metric,mode" in d.head.split("\n", 1)[0],
         TABLE,
