@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from saltus.errors import UserError
-from saltus.results.layout import Tables
 from saltus.results.read import Reading, read
+from saltus.results.wide import Tables
 
 ROWS = ((100, 0.25), (1000, 0.45), (10000, 0.85))
 PLAIN = "model,step,task,metric,value\n" + "".join(f"lm-1b,{s},piqa,acc,{v}\n" for s, v in ROWS)

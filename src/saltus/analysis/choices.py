@@ -10,8 +10,8 @@ from typing import Any
 
 from saltus.errors import UserError, nearest
 from saltus.results.coordinates import Places, compiled
-from saltus.results.layout import Tables
 from saltus.results.table import AXES
+from saltus.results.wide import Tables
 
 FACTORS = ("skill", "format", "elicitation")
 SLICES = ("difficulty", "group")

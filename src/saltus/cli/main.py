@@ -314,7 +314,13 @@ def _run_study(
         stated = f"This part is done: {done.asked:,} answers. When all are: saltus analyze {document}"
         say(stated) if not as_json else json_out({"asked": done.asked, "failures": done.failures})
         raise typer.Exit(3 if done.failures else 0)
-    analysed = analyze_study(document)
+    try:
+        analysed = analyze_study(document)
+    except UserError as error:
+        if done is None or done.asked or done.known or not done.failures:
+            raise
+        more = f" ({len(done.failures) - 1} more)" if len(done.failures) > 1 else ""
+        raise UserError(f"nothing could be asked: {done.failures[0]}{more}", where=str(document)) from error
     if done is not None:
         Journal(open_store(document), done.study_id).guards(analysed.findings)
     page = write(analysed, out or store_path(document))

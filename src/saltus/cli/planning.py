@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from saltus.cli.options import Json
+from saltus import permissions
+from saltus.cli.options import Allow, Json
 from saltus.cli.output import json_out, rich_print
 
 Names = list[str] | None
@@ -27,6 +28,7 @@ def forecast(
         str | None, typer.Option("--series", help="Columns whose values make a series, e.g. family.")
     ] = None,
     only: Annotated[Names, typer.Option("--only", help="Only series of these names; * stands for anything.")] = None,
+    allow: Allow = None,
     as_json: Json = False,
 ) -> None:
     """Predict scores at a scale not yet run, with the record of every method; declines where none is earned."""
@@ -34,6 +36,7 @@ def forecast(
     from saltus.cli.show_planning import forecasts
     from saltus.planning.forecast import forecast as predict
 
+    permissions.grant(allow or ())
     keys = tuple(s.strip() for s in series.split(",")) if series else ()
     with followed(not as_json) as follow:
         found = predict([Path(s) for s in sources], at, tasks=task or (), series=keys, only=only or (), follow=follow)

@@ -26,9 +26,10 @@ from saltus.results.formats.detect import load_json, look
 from saltus.results.formats.guarded import Guarded
 from saltus.results.formats.others import BROKEN
 from saltus.results.formats.tidy import read_frame
-from saltus.results.layout import Tables, to_long
+from saltus.results.layout import to_long
 from saltus.results.left_out import Place, unread_columns
 from saltus.results.table import column_mapping, normalise, require_axis
+from saltus.results.wide import Tables
 
 Found = tuple[Path, bool, Format | Left | str]
 """A file, whether the user named it, and what it is: a format, a kind that is left, or a table's kind."""

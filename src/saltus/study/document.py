@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from saltus import plugins
+from saltus.conditions.base import varied
 from saltus.documents import line_of, parse, read_text, read_yaml
 from saltus.errors import UserError, nearest
 from saltus.hashing import content_hash
@@ -218,6 +219,7 @@ class Study:
         if not levels["baseline"]:
             levels["baseline"] = [plugins.load("conditions", "baseline")()]
         singles = [(c,) for of_kind in levels.values() for c in of_kind]
+        varied(c for (c,) in singles)  # a plug-in's mistake is reported before anything is asked
         return singles + [c for kinds in self.document.cross for c in self._crossed(kinds, levels)]
 
     def _crossed(self, kinds: list[str], levels: dict[str, list[Condition]]) -> Iterator[tuple[Condition, ...]]:
