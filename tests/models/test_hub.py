@@ -23,6 +23,7 @@ from saltus.errors import UserError
 from saltus.models.base import ModelError
 from saltus.models.folders import adapter as folders
 from saltus.models.hub import adapter
+from saltus.models.local.loading import read_weights
 from saltus.records import AskPolicy, ModelRef, Request, SeriesEntry
 
 Tiny = Callable[..., Path]
@@ -224,3 +225,34 @@ def test_offline_without_a_cache_says_so(hub: FakeHub, monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UserError, match="HF_HUB_OFFLINE"):
         listed("org/pico-10m@step{step}")
+
+
+def test_the_base_of_an_adapter_comes_from_the_hub(hub: FakeHub, tiny: Tiny, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    name = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
+    for step in (5, 50):
+        folder = tmp_path / f"out/checkpoint-{step}"
+        folder.mkdir(parents=True)
+        save_file({name.format(side): torch.full((32, 32), 0.1) for side in "AB"}, folder / "adapter_model.safetensors")
+        stated = {"peft_type": "LORA", "r": 32, "lora_alpha": step, "base_model_name_or_path": "org/pico-10m"}
+        (folder / "adapter_config.json").write_text(json.dumps(stated | {"revision": "step0"}))
+    refs = folders.series(SeriesEntry(scheme="dir", source="out/checkpoint-{step}"), ASK, tmp_path)
+    assert [r.coords["params"] for r in refs] == [39_072, 39_072]
+    assert sum("/revision/" in path for path in hub.asked) == 1, "the base is looked up once for all"
+    assert not any("model.safetensors" in path for path in hub.asked)
+    model: Any = folders.open(refs[0], ASK)
+    assert f"pico-10m/snapshots/{hub.commit('step0')}" in model.describe().detail["base"]
+    weight = "model.layers.0.self_attn.q_proj.weight"
+    base = read_weights(tiny("llama"), ASK).get_parameter(weight)
+    assert torch.allclose(model.net.get_parameter(weight), base + 5 / 32 * 0.32, atol=1e-5)
+
+
+def test_an_adapter_on_the_hub_is_named_as_one(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora/adapter_config.json").write_text("{}")
+    hub.repos["org/lora"] = {"main": tmp_path / "lora"}
+    (ref,) = adapter.series(SeriesEntry(scheme="hf", source="org/lora"), ASK, tmp_path)
+    with pytest.raises(ModelError, match="an adapter without its network; download it"):
+        adapter.open(ref, ASK)

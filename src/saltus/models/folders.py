@@ -6,7 +6,8 @@ paths start at the study's folder. Nothing is loaded: parameters come from safet
 flops and loss from `trainer_state.json`. Where several sources state a coordinate, the later one wins:
 trainer_state.json, the folder's name, series.yaml, the study; a step that trainer_state.json contradicts is kept
 beside it for the guards. A half-written checkpoint is listed, and fails when it is opened. A pattern that ends in
-`.gguf` matches GGUF files instead of folders (`gguf`).
+`.gguf` matches GGUF files instead of folders (`gguf`). A folder that holds a LoRA adapter is asked as its base with the
+adapter merged into it (`adapter`); the base is a folder or a repository of the hub.
 
 Options of an entry: `tokenizer: folder`, `device_map` (transformers' own), and for a captured name a list of the
 values wanted (`step: [0, 512]`).
@@ -17,8 +18,10 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from saltus.errors import UserError
 from saltus.models.base import Model, ModelError
 from saltus.models.checkpoints import gguf, patterns
 from saltus.models.checkpoints import tokenizer_check as same_words
+from saltus.models.checkpoints.adapter import CONFIG, Adapter, AdapterCheckpoint, base_folder, is_adapter
 from saltus.models.checkpoints.series_file import NAME, Point, SeriesFile, read
 from saltus.models.checkpoints.weights import Checkpoint, tokenizer_files
 from saltus.models.local.loading import checked_spread
@@ -82,8 +86,28 @@ adapter = FolderAdapter()
 
 
 def checkpoint(place: Path) -> Checkpoint:
-    """The files of a model, in a folder or in one GGUF file."""
-    return gguf.GgufCheckpoint(place) if gguf.is_gguf(place) else Checkpoint(place)
+    """The files of a model, in a folder or in one GGUF file. Raises ModelError where an adapter's base is not there."""
+    if gguf.is_gguf(place):
+        return gguf.GgufCheckpoint(place)
+    return AdapterCheckpoint(place, _below(Adapter(place))) if is_adapter(place) else Checkpoint(place)
+
+
+def _below(adapter: Adapter) -> Checkpoint:
+    """The files of the network that an adapter was trained from."""
+    folder = base_folder(adapter)
+    if folder is not None:
+        return Checkpoint(folder)
+    name, revision = adapter.base
+    places = tuple(os.environ.get(name) for name in ("HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_HUB_OFFLINE"))
+    return _of_the_hub(name, revision or "main", places)
+
+
+@lru_cache(maxsize=8)
+def _of_the_hub(repository: str, revision: str, _places: tuple[str | None, ...]) -> Checkpoint:
+    """Asked once for all checkpoints of a run."""
+    from saltus.models.hub import Hub
+
+    return Hub().checkpoint(repository, revision)
 
 
 def _split(source: str, base: Path) -> tuple[Path, str]:
@@ -105,7 +129,7 @@ def _find(root: Path, rest: str, file: SeriesFile | None) -> list[_Found]:
         children = [_Found(folder, captured) for folder, captured in _walk(root, pattern, {})]
         if children:
             return children
-    if not (root / "config.json").is_file() and not any(root.glob("*.safetensors")):
+    if not any((root / name).is_file() for name in ("config.json", CONFIG)) and not any(root.glob("*.safetensors")):
         return []
     return [_Found(root, _named_step(root))]
 
@@ -197,11 +221,15 @@ def _stated_tokenizer(entry: SeriesEntry, base: Path, root: Path, file: SeriesFi
 
 
 def _tokenizer_near(folder: Path) -> Path:
-    """The checkpoint's own, else that of the folder above, where trainers leave it."""
-    if gguf.is_gguf(folder):
+    """The checkpoint's own, else that of the folder above, where trainers leave it, else that of an adapter's base."""
+    if gguf.is_gguf(folder) or tokenizer_files(folder):
         return folder
-    own = bool(tokenizer_files(folder))
-    return folder.parent if not own and tokenizer_files(folder.parent) else folder
+    if tokenizer_files(folder.parent):
+        return folder.parent
+    try:
+        return checkpoint(folder).network
+    except (ModelError, OSError):  # opening it says why
+        return folder
 
 
 def trainer_state(folder: Path) -> tuple[dict[str, float | str], dict[str, str]]:
@@ -247,7 +275,7 @@ def _nothing(entry: SeriesEntry, base: Path, root: Path) -> UserError:
             f"there is no folder {missing}",
             where=where,
             wanted=hint,
-            do="mend the path; relative paths start at the study's folder",
+            do="fix the path; relative paths start at the study's folder",
         )
     inside = sorted(p.name for p in root.iterdir() if p.is_dir())
     wanted = (
@@ -259,7 +287,7 @@ def _nothing(entry: SeriesEntry, base: Path, root: Path) -> UserError:
         f"no model in {root}, which holds {_list(inside)}",
         where=where,
         wanted=wanted,
-        do="mend the pattern; `{name}` captures within one folder name",
+        do="fix the pattern; `{name}` captures within one folder name",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from saltus import permissions
 from saltus.errors import MissingExtra, UserError
@@ -147,3 +147,68 @@ def test_without_accelerate_the_extra_is_named(tiny: Tiny, monkeypatch: pytest.M
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "accelerate" else found(name))
     with pytest.raises(MissingExtra, match="saltus"):
         read_weights(tiny("llama"), AskPolicy(), spread="auto")
+
+
+def with_tensors(folder: Path, place: Path, *names: str, shape: tuple[int, ...] = (4,), **config: Any) -> Path:
+    """A copy of a checkpoint whose file holds more tensors, and whose config.json states more."""
+    copy = shutil.copytree(folder, place)
+    weights = load_file(copy / "model.safetensors")
+    weights |= {name: torch.zeros(shape) for name in names}
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    stated = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(stated | config))
+    return copy
+
+
+Q = "model.layers.{}.self_attn.q_proj"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            [f"{Q.format(i)}.lora_{side}.weight" for i in (0, 1) for side in "AB"],
+            r"4 tensors .*\(model.layers.0.self_attn.q_proj.lora_A.weight, .*, …\).*merge_and_unload",
+        ),
+        ([Q.format(3) + ".weight"], r"1 tensors .*layers.3.* states 2 layers, the files hold 4.*config.json"),
+        ([Q.format(0) + ".weight_scale", "score.weight"], r"2 tensors .*weight_scale, score.weight\).*config.json"),
+    ],
+)
+def test_tensors_that_the_network_does_not_read_are_named(
+    names: list[str], message: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        asked(listed(with_tensors(tiny("llama"), tmp_path / "more", *names)))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "names"),
+    [
+        ("llama", [f"model.layers.{i}.self_attn.rotary_emb.inv_freq" for i in (0, 1)]),
+        ("llama", ["v_head.summary.weight", "v_head.summary.bias"]),
+        ("gpt2", ["transformer.h.0.attn.bias", "transformer.h.0.attn.masked_bias"]),
+        ("gpt_neox", [f"gpt_neox.layers.0.attention.{n}" for n in ("bias", "masked_bias", "rotary_emb.inv_freq")]),
+    ],
+)
+def test_tables_and_value_heads_may_stay_unread(
+    architecture: str, names: list[str], tiny: Tiny, tmp_path: Path
+) -> None:
+    more = with_tensors(tiny(architecture), tmp_path / "more", *names)
+    assert asked(listed(more)) == asked(listed(tiny(architecture)))
+
+
+def test_a_tied_head_saved_twice_is_read_once(tiny: Tiny, tmp_path: Path) -> None:
+    folder = tiny("llama", tie_word_embeddings=True)
+    whole = load_file(folder / "model.safetensors")
+    copy = shutil.copytree(folder, tmp_path / "twice")
+    whole["lm_head.weight"] = whole["model.embed_tokens.weight"].clone()
+    save_file(whole, copy / "model.safetensors", metadata={"format": "pt"})
+    assert asked(listed(copy)) == asked(listed(folder))
+
+
+def test_layers_that_predict_further_tokens_may_stay_unread(tiny: Tiny, tmp_path: Path) -> None:
+    ahead = with_tensors(tiny("llama"), tmp_path / "ahead", Q.format(2) + ".weight", num_nextn_predict_layers=1)
+    assert asked(listed(ahead)) == asked(listed(tiny("llama")))
+    beyond = with_tensors(tiny("llama"), tmp_path / "beyond", Q.format(3) + ".weight", num_nextn_predict_layers=1)
+    with pytest.raises(ModelError, match=r"layers\.3"):
+        asked(listed(beyond))

@@ -130,11 +130,11 @@ def test_a_network_that_does_not_bear_padding_is_given_prompts_of_one_length(
     sound = opened(tiny("llama"))
     requests = generations(sound)
     wanted = {a.key: a.token_ids for a in sound.generate(requests)}
-    assert sound._pads is True
+    assert sound._company == "padded"
     monkeypatch.setattr(LlamaForCausalLM, "forward", maskless)
     model = opened(tiny("llama"))
     assert {a.key: a.token_ids for a in model.generate(requests)} == wanted
-    assert model._pads is False
+    assert model._company == "level"
 
 
 def test_greedy_generation_is_what_transformers_generates(tiny: Tiny, opened: Opened) -> None:

@@ -75,7 +75,7 @@ def read(folder: Path) -> SeriesFile | None:
         found = parse(SeriesFile, data, node, str(path))
     except UserError as error:
         raise UserError(
-            error.found, where=error.where, wanted=error.wanted, do="mend series.yaml; `docs/formats.md` lists its keys"
+            error.found, where=error.where, wanted=error.wanted, do="fix series.yaml; `docs/formats.md` lists its keys"
         ) from error
     seen: set[str] = set()
     for point in found.points:

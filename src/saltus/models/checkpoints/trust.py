@@ -26,7 +26,7 @@ def permit_pickles(checkpoint: Checkpoint) -> None:
     """Raises NotAllowed where the weights are there in pickle form only and the user has not allowed that."""
     if not checkpoint.weight_files:
         wanted_by = f"the model {checkpoint.folder}, whose weights are {checkpoint.pickles[0].name},"
-        permissions.require("pickle-weights", checkpoint.folder, checkpoint.pickles, wanted_by=wanted_by)
+        permissions.require("pickle-weights", checkpoint.network, checkpoint.pickles, wanted_by=wanted_by)
 
 
 def hint(folder: Path) -> str:

@@ -36,6 +36,8 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+"""What PEFT saves of an adapter (`adapter`)."""
 _VOLATILE = ("_name_or_path", "name_or_path", "transformers_version", "torch_dtype", "dtype")
 """Keys of config.json that differ between copies of one model. The dtype asked with is hashed on its own."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -49,6 +51,22 @@ class Checkpoint:
 
     folder: Path
 
+    @property
+    def network(self) -> Path:
+        """Where the weights lie that are read."""
+        return self.folder
+
+    @property
+    def adapter(self) -> Any:
+        """What is merged into them, if anything."""
+        return None
+
+    @property
+    def whole(self) -> bool:
+        """Whether weights of a whole network are there, in whatever form."""
+        names = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin.index.json")
+        return any(self.has(name) for name in names) or bool(self.pickles)
+
     def has(self, name: str) -> bool:
         """Whether a file belongs to the checkpoint and can be had."""
         return (self.folder / name).exists()
@@ -57,6 +75,8 @@ class Checkpoint:
     def config(self) -> dict[str, Any]:
         """config.json."""
         path = self.folder / "config.json"
+        if not path.is_file() and self.has(ADAPTER[0]):
+            raise ModelError(f"{self.folder}: an adapter without its network; download it and ask its folder with dir:")
         if not path.is_file():
             raise ModelError(f"{self.folder}: no config.json; {WAIT}")
         try:
@@ -120,6 +140,11 @@ class Checkpoint:
     def check_listing(self) -> None:
         """The same without looking into the weights' files."""
         _ = self.config, self.weight_files
+        if all(self.has(name) for name in ADAPTER):
+            raise ModelError(
+                f"{self.folder}: a whole network and an adapter ({ADAPTER[1]}) in one folder, which does not say "
+                "what is meant; move the adapter's files, or the network's, to a folder of their own"
+            )
 
     @property
     def quantisation(self) -> str | None:

@@ -2,10 +2,10 @@
 
 Rows of like length are decoded together with the network's cache, padded on the left under a mask, or, where a
 network does not bear that, rows of one length, or each row alone. A network whose positions stretch (`stretching`)
-reads a row by the longest one beside it: rows that may cross that length are decoded alone. Sampling reads one uniform number per token from the row's own
-generator, so neither order nor batch chooses another token. Limit: batches of other shapes differ by about 1e-6
-in a logit; a draw that falls within that of a boundary can change. Log-probabilities are the network's own,
-before temperature and top_p.
+reads a row by the longest one beside it: rows that may cross that length are decoded alone. Sampling reads one
+uniform number per token from the row's own generator, so neither order nor batch chooses another token. Limit:
+batches of other shapes differ by about 1e-6 in a logit; a draw that falls within that of a boundary can change.
+Log-probabilities are the network's own, before temperature and top_p.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import inspect
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from saltus.models.local.caches import Unselectable, select
+from saltus.models.local.engine import stretching
 from saltus.models.local.head import read_logits, vocabulary
 from saltus.records import Settings
+
+Company = Literal["padded", "level", "alone"]
+"""Rows of any lengths under a mask, rows of one length, or one row at a time."""
 
 
 @dataclass(slots=True)
@@ -52,17 +56,23 @@ class Speaker:
 
     eos: frozenset[int]
     decode: Callable[[list[int]], str]
-    pads: bool = True
-    """The network reads a padded prompt as it reads the prompt alone (`pads_well`)."""
+    company: Company = "padded"
+    """Which rows may be decoded together (`company`)."""
+    spell: Callable[[list[int]], str] | None = None
+    """Text from ids, special tokens written out; None where there are none."""
+    special: frozenset[str] = frozenset()
+    """The spelling of each special token, which `decode` leaves out."""
 
 
 def generate(net: Any, rows: Sequence[Row], speaker: Speaker, budget: int) -> Iterator[Row]:
     """The same rows, finished, in any order. budget: tokens (padding and answers included) held at once."""
     batch: list[Row] = []
+    bound = stretching(net.config)
     for row in sorted(rows, key=lambda r: (-len(r.prompt), -r.limit, r.index)):
         widest = max(len(r.prompt) + r.limit for r in (*batch, row))
-        apart = not speaker.pads and batch and len(batch[0].prompt) != len(row.prompt)
-        if apart or (batch and (len(batch) + 1) * widest > budget):
+        level = speaker.company == "padded" or not batch or len(batch[0].prompt) == len(row.prompt)
+        apart = speaker.company == "alone" or not level or (bound is not None and widest > bound)
+        if batch and (apart or (len(batch) + 1) * widest > budget):
             yield from _together(net, batch, speaker)
             batch = []
         batch.append(row)
@@ -70,24 +80,55 @@ def generate(net: Any, rows: Sequence[Row], speaker: Speaker, budget: int) -> It
         yield from _together(net, batch, speaker)
 
 
-def pads_well(net: Any, tolerance: float, window: int | None) -> bool:
-    """Whether left-padded prompts give the logits that they give alone, to so many nats, on random tokens.
+def company(net: Any, tolerance: float, window: int | None) -> Company:
+    """The first of padded and level batches that gives the logits that each row gives alone, else "alone".
 
-    A network that takes no mask or counts positions from the pads does not; it is then given prompts of one
-    length at a time. NaN counts as agreement: it is reported where it is asked.
+    tolerance: in nats, of log-probabilities beyond -10 per ten nats. Tried on random tokens: some are read, one row
+    leaves, more are read. A network that takes no mask, counts positions from the pads, or keeps what it has read in
+    another way than `caches` knows, does not bear company. NaN counts as agreement: it is reported where it is asked.
     """
     dice = torch.Generator().manual_seed(1)
-    longest = min(window or 6, 6)
-    ids = torch.randint(vocabulary(net), (longest,), generator=dice).tolist()
-    prompts = [tuple(ids), tuple(ids[: (longest + 1) // 2])]
+    longest = max(1, min(9, (window or 9) - _STEPS))
+    texts = [torch.randint(vocabulary(net), (longest + _STEPS,), generator=dice).tolist() for _ in range(3)]
+    lengths: dict[Company, list[int]] = {"padded": [longest, (longest + 1) // 2, longest], "level": [longest] * 3}
+    for way, cuts in lengths.items():
+        rows = list(zip(texts, cuts, strict=True))
+        try:
+            apart = _apart(net, rows, [1, 2])
+        except (RuntimeError, TypeError, ValueError, LookupError, AttributeError):
+            continue
+        if apart <= tolerance:
+            return way
+    return "alone"
 
-    def first(*some: tuple[int, ...]) -> torch.Tensor:
-        rows = [Row(i, prompt, Settings(), 0, 1) for i, prompt in enumerate(some)]
-        return _State(net, rows).logits()[-1].float().log_softmax(-1)
 
+_STEPS = 2
+"""Tokens that `company` has generated after a prompt."""
+
+
+def _apart(net: Any, rows: Sequence[tuple[list[int], int]], kept: list[int]) -> float:
+    """The largest gap between rows that go on after another has left and the same rows alone; see `company`."""
+    together = _read(net, rows, kept)
+    worst = 0.0
+    for place, one in enumerate(kept):
+        for alone, beside in zip(_read(net, [rows[one]], [0]), together, strict=True):
+            truth, found = alone[0].float().log_softmax(-1), beside[place].float().log_softmax(-1)
+            gap = (found - truth).abs() / (-truth / 10).clamp(min=1)
+            worst = max(worst, gap.nan_to_num(0.0).max().item())
+    return worst
+
+
+def _read(net: Any, rows: Sequence[tuple[list[int], int]], kept: list[int]) -> list[torch.Tensor]:
+    """Logits of the kept rows, one token after the other; rows: (text, tokens of it that are the prompt)."""
     with torch.inference_mode():
-        apart = (first(*prompts) - first(prompts[1])).abs()
-    return not bool((apart > tolerance).any())
+        state = _State(net, [Row(i, tuple(text[:cut]), Settings(), 0, 1) for i, (text, cut) in enumerate(rows)])
+        found = [state.logits()[kept]]
+        left = kept
+        for step in range(_STEPS):
+            state.advance(left, [rows[i][0][rows[i][1] + step] for i in kept])
+            found.append(state.logits())
+            left = list(range(len(kept)))
+    return found
 
 
 def _together(net: Any, batch: list[Row], speaker: Speaker) -> list[Row]:
@@ -112,6 +153,10 @@ class _State:
 
     def __init__(self, net: Any, batch: Sequence[Row]) -> None:
         self.net, self.taken = net, inspect.signature(net.forward).parameters
+        if stretching(net.config) is not None:  # what an earlier, longer row has left
+            net(input_ids=torch.zeros((1, 1), dtype=torch.long, device=net.device))
+        self.switch = stretching(net.config, ("longrope",))
+        """Tokens beyond which other frequencies count, for what was read before too."""
         width = max(len(row.prompt) for row in batch)
         self.ids = torch.zeros((len(batch), width), dtype=torch.long)
         self.mask = torch.zeros((len(batch), width), dtype=torch.long)
@@ -125,6 +170,8 @@ class _State:
 
     def logits(self) -> torch.Tensor:
         """[rows, vocabulary] after the last token of each that has not finished."""
+        if self.switch is not None and self.ids.shape[1] == self.switch + 1:
+            self.cache = None
         fresh = self.ids if self.cache is None else self.ids[:, -1:]
         places = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -fresh.shape[1] :]
         given = {
@@ -184,14 +231,31 @@ def _say(alive: Sequence[Row], logits: torch.Tensor, speaker: Speaker) -> None:
 
 def _end(row: Row, speaker: Speaker) -> None:
     """Ends a row at a stop string (cut from its text) or at its limit."""
-    if row.settings.stop:
-        text = speaker.decode(row.ids)
-        found = [text.find(stop) for stop in row.settings.stop if stop in text]
-        if found:
-            row.text, row.finish = text[: min(found)], "stop"
-            return
+    text = _before(row.settings.stop, row.ids, speaker)
+    if text is not None:
+        row.text, row.finish = text, "stop"
+        return
     if len(row.ids) >= row.limit:
         row.finish = "length" if row.limit >= row.settings.max_tokens else "window"
+
+
+def _before(stops: Sequence[str], ids: list[int], speaker: Speaker) -> str | None:
+    """The text up to the first stop string, special tokens left out; None where there was none."""
+    special = [stop for stop in stops if speaker.spell and any(token in stop for token in speaker.special)]
+    found = []
+    if len(special) < len(stops):
+        text = speaker.decode(ids)
+        found = [text[: text.index(stop)] for stop in stops if stop not in special and stop in text]
+    if special and speaker.spell:
+        spelled = speaker.spell(ids)
+        found += [_cut(spelled.index(stop), ids, speaker.spell, speaker.decode) for stop in special if stop in spelled]
+    return min(found, key=len, default=None)
+
+
+def _cut(at: int, ids: list[int], spell: Callable[[list[int]], str], decode: Callable[[list[int]], str]) -> str:
+    """`decode` of what `spell` writes before place `at`."""
+    whole = next(n for n in range(len(ids), -1, -1) if len(spell(ids[:n])) <= at)
+    return decode(ids[:whole]) + spell(ids)[len(spell(ids[:whole])) : at]
 
 
 def draw(logits: np.ndarray, settings: Settings, u: float) -> int:

@@ -80,6 +80,18 @@ class Encoder:
         """Generated text, special tokens left out, nothing cleaned up."""
         return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
+    def spell(self, ids: list[int]) -> str:
+        """The same text with special tokens written out."""
+        return self.tokenizer.decode(
+            ids, skip_special_tokens=False, clean_up_tokenization_spaces=False, spaces_between_special_tokens=False
+        )
+
+    @cached_property
+    def special(self) -> frozenset[str]:
+        """How the tokens are written that `decode` leaves out."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        return frozenset({*self.tokenizer.all_special_tokens, *(t.content for t in added if t.special)} - {""})
+
     def pieces(self, ids: tuple[int, ...]) -> list[str]:
         """Each token as text, with the usual spellings of a space and a line break written out."""
         spelled = self.tokenizer.convert_ids_to_tokens(list(ids))

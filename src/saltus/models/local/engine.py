@@ -228,7 +228,7 @@ def sliding(config: Any) -> int | None:
     return min(widths, default=None)
 
 
-def stretching(config: Any) -> int | None:
+def stretching(config: Any, ways: Sequence[str] = ("dynamic", "longrope")) -> int | None:
     """Tokens from which on a network's positions depend on the longest row beside it, if they ever do."""
     text = config.get_text_config()
     stated = [text.to_dict().get("rope_parameters") or {}]
@@ -239,5 +239,5 @@ def stretching(config: Any) -> int | None:
         stated += [value for value in one.values() if isinstance(value, dict)]
     own = getattr(text, "original_max_position_embeddings", None)
     own = own or getattr(text, "max_position_embeddings", None) or 0
-    found = [original or own for kind, original in kinds if kind in ("dynamic", "longrope")]
+    found = [original or own for kind, original in kinds if kind in ways]
     return min(found, default=None)

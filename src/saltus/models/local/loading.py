@@ -1,8 +1,8 @@
 """From a checkpoint's files to a network ready to be asked: the one place where weights are read.
 
 Nothing in a checkpoint runs: pickles are read with `weights_only` and only where the user allows pickles, a
-repository's own code only where the user allows that. What was read is looked at: missing, NaN or infinite weights are
-refused by name, because a network of random or broken weights answers as fluently as any.
+repository's own code only where the user allows that. What was read is looked at: missing, unread, NaN or infinite
+weights are refused by name, because a network of random, broken or half of its weights answers as fluently as any.
 
 A network that accelerate spreads over several GPUs (`device_map`) is asked in plain batches where packing does not
 bear it, as the self-check finds; one that does not fit is refused rather than read from disk for every question.
@@ -87,8 +87,14 @@ def _refuse_unsound(folder: Path, net: Any, info: Mapping[str, Any]) -> None:
     missing = sorted(info["missing_keys"])
     if missing:
         raise ModelError(
-            f"{folder}: {len(missing)} weights are missing ({missing[0]}, …): the checkpoint is incomplete; "
+            f"{folder}: {len(missing)} weights are missing ({_first(missing)}): the checkpoint is incomplete; "
             "save it again with all of them"
+        )
+    unread = sorted(name for name in info["unexpected_keys"] if not _may_stay_unread(name, net.config))
+    if unread:
+        raise ModelError(
+            f"{folder}: {len(unread)} tensors of the checkpoint are not read by the network ({_first(unread)}), so "
+            f"another network would answer than the one saved here; {_remedy(unread, net.config)}"
         )
     for name, weight in net.named_parameters():
         if weight.is_meta:
@@ -100,6 +106,44 @@ def _refuse_unsound(folder: Path, net: Any, info: Mapping[str, Any]) -> None:
                 f"{folder}: NaN or infinity in the weight {name}: training diverged or the file is damaged; restore "
                 "the file, or take this checkpoint out of the study"
             )
+
+
+_TABLES = re.compile(r"(attn|attention)\.(bias|masked_bias)$|rotary_emb\.inv_freq$|(^|\.)position_ids$|^v_head\.")
+"""Masks and tables that older releases saved and every release computes; the value head that TRL adds to a model."""
+_OTHER_PARTS = re.compile(r"(^|\.)[^.]*(vision|visual|image|audio|projector)[^.]*\.")
+_LAYER = re.compile(r"(^|\.)(layers|h|blocks|block)\.(\d+)\.")
+
+
+def _may_stay_unread(name: str, config: Any) -> bool:
+    """Whether a tensor shapes nothing that a text model says, beside what transformers itself knows of a class.
+
+    Masks and tables; layers that predict further tokens, which config.json counts apart from the others; the parts
+    for images and sound of a model whose text part alone is asked.
+    """
+    layer = _LAYER.search(name)
+    text = config.get_text_config()
+    layers, ahead = getattr(text, "num_hidden_layers", None), getattr(text, "num_nextn_predict_layers", None)
+    if layer and isinstance(layers, int) and isinstance(ahead, int):
+        return layers <= int(layer[3]) < layers + ahead
+    if _OTHER_PARTS.search(name) and not getattr(config, "vision_config", None):
+        return "text" in str(config.model_type)
+    return bool(_TABLES.search(name))
+
+
+def _remedy(unread: list[str], config: Any) -> str:
+    if any("lora_" in name for name in unread):
+        return "they are adapters that were never merged: merge them with peft's `merge_and_unload()` and save again"
+    layers = getattr(config.get_text_config(), "num_hidden_layers", None)
+    last = max((int(found[3]) for name in unread if (found := _LAYER.search(name))), default=-1)
+    if isinstance(layers, int) and last >= layers:
+        return (
+            f"config.json states {layers} layers, the files hold {last + 1}: put the config.json of this network there"
+        )
+    return "put the config.json that belongs to these files beside them, or save the checkpoint again"
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def checked_spread(given: Any, where: str) -> Any:

@@ -53,7 +53,7 @@ class TransformersModel:
         self._vocabulary = _text(self.checkpoint.config).get("vocab_size")
         self._engine: Any = None
         self._about: dict[str, Any] = {}
-        self._pads: bool | None = None
+        self._company: Any = None
 
     def _what_answers(self, weights_hash: str) -> list[Any]:
         """Everything that an answer depends on: what the identity is the hash of."""
@@ -96,8 +96,8 @@ class TransformersModel:
             )
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Answer]:
-        """Greedy or sampled text. `token_ids` are all that was said, the stop string's included, EOS left out."""
-        from saltus.models.local.decoding import Row, Speaker, generate, pads_well
+        """Greedy or sampled text. `token_ids` are all that was generated, the stop string's included, EOS left out."""
+        from saltus.models.local.decoding import Row, Speaker, company, generate
 
         asked, rows = list(requests), []
         for i, request in enumerate(asked):
@@ -112,9 +112,10 @@ class TransformersModel:
             rows.append(Row(i, prompt, request.settings, seed, limit))
         if not rows:
             return
-        if self._pads is None:
-            self._pads = pads_well(self.net, TOLERANCE[self.ask.dtype], self.window)
-        speaker = Speaker(self.eos, self.encoder.decode, self._pads)
+        if self._company is None:
+            self._company = company(self.net, TOLERANCE[self.ask.dtype], self.window)
+        words = self.encoder
+        speaker = Speaker(self.eos, words.decode, self._company, words.spell, words.special)
         for row in self._guarded(generate(self.net, rows, speaker, self.ask.batch_tokens)):
             key = answer_key(self.identity, asked[row.index])
             if row.finish == "nan":
@@ -159,6 +160,7 @@ class TransformersModel:
             **self.encoder.describe(),
             detail={
                 "folder": str(self.folder),
+                **({"base": str(self.checkpoint.network)} if self.checkpoint.adapter else {}),
                 **self.encoder.other_tokens(),
                 "eos_ids": sorted(self.eos),
                 "derived": dict(self.ref.recipe.get("derived", {})),
@@ -195,9 +197,12 @@ class TransformersModel:
         from saltus.models.local.engine import Engine, Limits
 
         self.checkpoint.fetch()
-        net = read_weights(
-            self.folder, self.ask, pickled=not self.checkpoint.weight_files, spread=self.ref.recipe.get("device_map")
-        )
+        spread, pickled = self.ref.recipe.get("device_map"), not self.checkpoint.weight_files
+        net = read_weights(self.checkpoint.network, self.ask, pickled=pickled, spread=spread)
+        if self.checkpoint.adapter is not None:
+            from saltus.models.local.lora import merge
+
+            merge(net, self.checkpoint.adapter)
         engine = Engine(net, Limits(self.window, self.ask.batch_tokens, self.ask.memory_mb))
         if engine.batched.scaled > TOLERANCE[self.ask.dtype]:
             raise ModelError(
@@ -208,7 +213,7 @@ class TransformersModel:
         return engine
 
     def _guarded(self, work: Iterator[T]) -> Iterator[T]:
-        """The same work, with torch's failures (memory, a broken kernel) told as this model's."""
+        """The same work, with torch's failures (memory, a broken kernel) reported as this model's."""
         try:
             yield from work
         except (RuntimeError, MemoryError, IndexError) as error:
@@ -280,7 +285,7 @@ def _eos_ids(checkpoint: Checkpoint, tokenizer_eos: int | None) -> frozenset[int
     """generation_config.json's, else config.json's, and the tokenizer's."""
     import json
 
-    path = checkpoint.folder / "generation_config.json"
+    path = checkpoint.network / "generation_config.json"
     named: Any = None
     if checkpoint.has(path.name):
         try:

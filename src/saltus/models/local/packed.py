@@ -249,7 +249,7 @@ class Reader:
 def score(net: Any, rows: Sequence[Row], budget: Callable[[int, float], int], head: Head) -> Iterator[Scored]:
     """Every row's continuation. head: that of the network.
 
-    budget: told how many tokens the last forward pass read and in how many seconds (0, 0.0 before the first), says
+    budget: is given how many tokens the last forward pass read and in how many seconds (0, 0.0 before the first), says
     how many the next one shall read. Raises Unpackable for a network that takes no positions.
     """
     reader, stream = Reader(net), build(rows)
