@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -215,26 +216,48 @@ DIALECT = frozenset({"told", "said", "mend", "mends", "mended", "foretold"})
 """Words that once named seven things each; AGENTS.md has the plain ones."""
 
 
-def names_in(path: Path) -> set[str]:
+def names_in(tree: ast.AST) -> set[str]:
     """What the file names: variables, arguments, attributes, functions and classes; tests may be named as they like."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
             found.add(node.id if isinstance(node, ast.Name) else node.attr)
         elif isinstance(node, ast.arg):
             found.add(node.arg)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("test_"):
+        elif isinstance(node, ast.ClassDef) or (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("test_")
+        ):
             found.add(node.name)
     return found
 
 
-def test_code_speaks_plain_words() -> None:
-    files = [*sorted((ROOT / "src").rglob("*.py")), *sorted((ROOT / "tests").rglob("*.py"))]
-    assert not {
-        f"{path.name}: {name}" for path in files for name in names_in(path) if DIALECT & set(name.lower().split("_"))
-    }
-    words = re.compile(rf"\b({'|'.join(DIALECT)})\b")
-    assert not {str(path) for path in (ROOT / "src").rglob("*.py") if words.search(path.read_text("utf-8"))}
+def prose_in(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, text) of every comment and string, docstrings among them."""
+    texts = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+    with tokenize.open(path) as file:
+        for token in tokenize.generate_tokens(file.readline):
+            if token.type in texts:
+                yield token.start[0], token.string
+
+
+def test_names_are_plain() -> None:
+    trees = TREES | {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "tests").rglob("*.py"))}
+    assert not [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, tree in trees.items()
+        for name in sorted(names_in(tree))
+        if DIALECT & set(name.lower().split("_"))
+    ]
+
+
+def test_source_texts_are_plain() -> None:
+    words = re.compile(rf"\b({'|'.join(sorted(DIALECT))})\b", re.IGNORECASE)
+    assert not [
+        f"{path.relative_to(ROOT)}:{line}: {found[0]}"
+        for path in MODULES
+        for line, text in prose_in(path)
+        for found in words.finditer(text)
+    ]
 
 
 def test_public_names_are_few_and_lazy() -> None:

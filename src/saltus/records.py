@@ -17,7 +17,7 @@ from saltus.settings import SeriesEntry as SeriesEntry
 Verdict = Literal[
     "defective", "unresolved", "split", "irregular", "flat", "artefact", "bound", "transition", "sharp", "smooth"
 ]
-Integrity = Literal["ok", "suspect", "defective"]
+Integrity = Literal["ok", "suspect", "doubtful", "defective"]
 Presence = Literal["absent", "below_floor", "present", "unknown"]
 Shape = Literal["flat", "gradual", "jump", "falling", "non_monotone", "unknown"]
 Predicted = Literal["yes", "no", "unknown"]
@@ -228,7 +228,7 @@ class Guard:
     """A harness fault that mimics emergence, found (or looked for) in the numbers."""
 
     name: str
-    severity: Literal["disqualifying", "caution"]
+    severity: Literal["disqualifying", "doubt", "caution"]
     fired: bool
     why: str
     points: tuple[str, ...] = ()

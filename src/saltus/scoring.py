@@ -4,7 +4,7 @@ Pure functions; the first Score is the primary one. A sudden rise of the hard sc
 an artefact of the metric (Schaeffer et al. 2023, arXiv 2304.15004), so both always come from the same answers.
 An answer that failed, or whose log-probabilities are unusable, gives no score and says why: it is never a 0.
 
-Several right answers: the likeliest one speaks for them. That is a lower bound of the probability of any of them,
+Several right answers: the likeliest one stands for them. That is a lower bound of the probability of any of them,
 and exact unless two are about equally likely; summing would count twice where one begins another.
 Known limit: `edit_similarity` needs generated text; teacher-forced answers hold ranks, not the greedy tokens.
 """

@@ -48,7 +48,7 @@ def _split(f: Facts, a: Analysis) -> bool:
 
 
 def _irregular(f: Facts, _: Analysis) -> bool:
-    """The hard channel decides; the soft one speaks for a behaviour that is there and shows no shape of its own."""
+    """The hard channel decides; the soft one counts if presence is `present` and the hard shape gradual or unknown."""
     turns = ("falling", "non_monotone")
     formless = f.presence == "present" and f.shape_hard in ("gradual", "unknown")
     return f.shape_hard in turns or (f.shape_soft in turns and formless)
@@ -94,6 +94,11 @@ TABLE: tuple[Row, ...] = (
         "defective",
         lambda f, _: f.integrity == "defective",
         "a disqualifying guard fired and the verdict changes without the suspected points",
+    ),
+    Row(
+        "unresolved",
+        lambda f, _: f.integrity == "doubtful",
+        "the software that measures changes where the score rises, and one channel alone moves there",
     ),
     Row("unresolved", _undecidable, "too few points, presence unknown, or one point alone off the floor"),
     Row("split", _split, "several seeds, two populations at the end: some leapt, some did not"),

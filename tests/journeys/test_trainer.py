@@ -22,6 +22,7 @@ PLACES = ("Rome", "Kyiv", "Bern", "Lima", "Oslo", "Doha", "Suva", "Baku", "Cork"
 LIVES = dict(zip(PEOPLE, PLACES, strict=True))
 SUMS = [(a, b) for a in range(10) for b in range(10)]
 TRAIN = TESTS / "helpers" / "trainer_run.py"
+KINDS = ("facts", "options", "sums", "likely")
 FACTS = """
 task: myfacts
 dataset_path: json
@@ -89,14 +90,15 @@ def findings(folder: Path) -> dict[str, dict[str, object]]:
 
 @pytest.mark.slow
 def test_own_questions_of_four_kinds_are_asked_of_fourteen_checkpoints(folder: Path) -> None:
-    tasks = [part for name in ("facts", "options", "sums", "likely") for part in ("--task", f"jsonl:{name}.jsonl")]
+    tasks = [part for name in KINDS for part in ("--task", f"jsonl:{name}.jsonl")]
     done = saltus(folder, "run", "dir:out/checkpoint-{step}", *tasks)
     found = findings(next(folder.glob("*.saltus")))
     shown = {name: (f["verdict"], f["n_points"]) for name, f in found.items()}
     assert {f["n_points"] for f in found.values()} == {len(STEPS)}, shown
-    learned = [f for name, f in found.items() if name.startswith(("facts", "options")) and f["metric_hard"] == "acc"]
-    assert learned
-    assert all(f["verdict"] not in ("flat", "defective") for f in learned), (shown, done.stderr[-3000:])
+    assert {name.split(" · ")[0].removeprefix("jsonl:") for name in found} == {f"{k}.jsonl" for k in KINDS}
+    assert all(f["verdict"] not in ("flat", "defective") for f in found.values()), (shown, done.stderr[-3000:])
+    assert "`options` is read as `choices`" in done.stderr
+    assert "prompt  0+0=\n" in done.stderr, "one real prompt and answer of every task is shown"
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ def in_browser(page: str, script: str, folder: Path, *flags: str) -> Any:
     """What `script` (an expression, or a promise of one) gives on the loaded page."""
     given = f"""Promise.resolve({script}).then((value) => {{
         const out = document.createElement("pre");
-        out.id = "told"; out.textContent = JSON.stringify(value); document.body.append(out); }})"""
+        out.id = "result"; out.textContent = JSON.stringify(value); document.body.append(out); }})"""
     file = folder / "page.html"
     page = POLICY.sub("", page).replace("</body>", f"<script>{given}</script></body>")
     file.write_bytes(page.encode("utf-8", "backslashreplace"))
@@ -48,7 +48,7 @@ def in_browser(page: str, script: str, folder: Path, *flags: str) -> Any:
         file.as_uri(),
     ]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
-    found = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
+    found = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
     assert found is not None, dom[-2000:]
     return json.loads(html.unescape(found.group(1)))
 
@@ -82,7 +82,7 @@ def test_the_index_sorts_filters_and_nothing_breaks(tmp_path: Path) -> None:
         input.value = "pythia/70m"; input.dispatchEvent(new Event("input"));
         const series = [...new Set(column(3))];
         return {faults, onsets, down, words, series, pressed: toggle.getAttribute("aria-pressed"),
-                told: document.querySelector(".sa-filter [role=status]").textContent};
+                status: document.querySelector(".sa-filter [role=status]").textContent};
     })()"""
     seen = in_browser(page, script, tmp_path)
     assert seen["faults"] == []
@@ -92,7 +92,7 @@ def test_the_index_sorts_filters_and_nothing_breaks(tmp_path: Path) -> None:
     assert "flat" not in seen["words"]
     assert seen["pressed"] == "false"
     assert seen["series"] == ["pythia/70m"]
-    assert re.fullmatch(r"\d+ of 60 shown", seen["told"])
+    assert re.fullmatch(r"\d+ of 60 shown", seen["status"])
 
 
 def test_a_script_in_an_answer_does_not_run(tmp_path: Path) -> None:

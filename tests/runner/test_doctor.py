@@ -177,3 +177,49 @@ def test_failed_answers_are_shown_not_hidden(out: Path) -> None:
     shown = text_of(render(seen))
     assert "failed:" in shown
     assert "unknown: every answer failed" in shown
+
+
+@pytest.fixture(scope="module")
+def own(out: Path) -> Path:
+    """A study of own questions beside the checkpoints."""
+    (out / "items.jsonl").write_text(
+        '{"question": "the man lives in", "choices": ["a house", "the river"], "answer": "a house"}\n'
+    )
+    (out / "study.yaml").write_text(
+        "study: own\n"
+        'models: [{from: "dir:out/checkpoint-{step}"}, {from: "dir:template/step-1", series: other, tasks: [copying]}]\n'
+        'tasks: [{"jsonl:items.jsonl": {style: dialogue}}, "jsonl:items.jsonl", copying]\n'
+        "ask: {bos: always}\n"
+    )
+    return out
+
+
+@pytest.mark.parametrize(
+    ("source", "task", "settings", "prompt"),
+    [
+        ("dir:out/checkpoint-50", "jsonl:items.jsonl", (), "the man lives in"),
+        ("dir:out/checkpoint-50", "jsonl:items.jsonl", ("style=qa",), "Question: the man lives in\nAnswer:"),
+        ("dir:out/checkpoint-50", "jsonl:items.jsonl[style=short]", (), "Q: the man lives in\nA:"),
+        ("study.yaml", None, (), "User: the man lives in\nAssistant:"),
+        ("study.yaml", "jsonl:items.jsonl", (), "the man lives in"),
+        ("study.yaml", "jsonl:items.jsonl[style=dialogue]", (), "User: the man lives in\nAssistant:"),
+        ("study.yaml", "jsonl:items.jsonl[style=short]", ("style=short", "name=a"), None),
+    ],
+)
+def test_a_task_is_shown_as_the_study_asks_it(
+    own: Path, source: str, task: str | None, settings: tuple[str, ...], prompt: str | None
+) -> None:
+    if prompt is None:
+        with pytest.raises(UserError, match="asked for twice"):
+            examine(source, task, base=own, settings=settings)
+        return
+    seen = examine(source, task, base=own, settings=settings)
+    assert seen.asked[0].prompt == prompt
+    assert seen.about.bos.policy == ("always" if source == "study.yaml" else "auto")
+
+
+def test_of_a_study_the_entry_that_is_asked_the_task_is_opened(own: Path) -> None:
+    assert examine("study.yaml", "copying", base=own).ref.series == "other"
+    assert examine("study.yaml", base=own).ref.coords["step"] == 50
+    with pytest.raises(UserError, match="not among the study's tasks"):
+        examine("study.yaml", "copyin", base=own)

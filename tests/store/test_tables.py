@@ -85,7 +85,7 @@ class _Rich(ToyTask):
                 metric_soft="token_logprob",
                 soft=None if i == 0 else -float(i),
                 why_no_soft="zero has none" if i == 0 else None,
-                detail={"token_acc": 0.5, "said": "word", "nats": -float(i), "odd": math.inf},
+                detail={"token_acc": 0.5, "label": "word", "nats": -float(i), "odd": math.inf},
             )
         ]
 
@@ -97,9 +97,9 @@ def test_details_words_and_missing_numbers_keep_their_rows(store: Store) -> None
     assert items.height == 5 * 6
     zero = items.filter(pl.col("metric") == "token_logprob", pl.col("item_id") == "toy-0")
     assert zero.select("value", "why_missing").row(0) == (None, "zero has none")
-    message = items.filter(pl.col("metric") == "said")
-    assert message["label"].to_list() == ["word"] * 5
-    assert message["value"].null_count() == 5
+    labelled = items.filter(pl.col("metric") == "label")
+    assert labelled["label"].to_list() == ["word"] * 5
+    assert labelled["value"].null_count() == 5
     table = store.table(study).collect()
     rows = {r["metric"]: r for r in table.iter_rows(named=True)}
     assert set(rows) == {"greedy_match", "token_logprob", "token_acc", "nats", "odd"}

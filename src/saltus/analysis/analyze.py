@@ -7,8 +7,9 @@ beside the findings.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ import numpy as np
 
 from saltus import plugins
 from saltus.analysis import hypotheses, provenance
+from saltus.analysis.asked import with_frames
 from saltus.analysis.choices import Choices
+from saltus.analysis.held import with_corrected, with_held
 from saltus.checks.base import Check, View
 from saltus.conditions.base import promise_of
 from saltus.curves.assemble import Assembled, assemble
@@ -88,6 +91,7 @@ def analyze_answers(study: Study, store: Store, choices: Choices | None = None) 
             wanted="answers to at least one of its tasks",
             do=f"saltus run {study.name}",
         )
+    items = with_held(store, items)
     arguments = choices.arguments()
     # A study names its series, and its shots are conditions: neither has to be guessed from columns.
     arguments["series"] = arguments["series"] or ("series",)
@@ -96,7 +100,7 @@ def analyze_answers(study: Study, store: Store, choices: Choices | None = None) 
     assembled = assembled.promising(promises)
     more = [plugins.load("checks", name) for name in choices.checks or ()]
     found = _judged(assembled, study.analysis, study.study_id, [*installed(), *study.checks(), *more])
-    findings = Findings(found.findings)
+    findings = Findings(with_corrected(with_frames(found.findings, study), items))
     settled = hypotheses.settle(study.hypotheses, findings, hypotheses.loss_falls(assembled.batch))
     context = provenance.of_study(study, store, items, findings=findings, settled=settled)
     return Analysed(findings=findings, context=context, inputs=_inputs(assembled, choices, None, found.cautions))
@@ -117,6 +121,34 @@ def write(analysed: Analysed, out: Path) -> Path:
         raise UserError(
             f"cannot be written: {error}", where=str(out), do="free space, or choose another --out"
         ) from error
+
+
+def refuse_other(analysed: Analysed, out: Path, command: Callable[[Path], str]) -> None:
+    """Raises UserError where out holds the findings of another study, or of other results.
+
+    command: what to type for another folder instead. A study is the same under its name; results are where they share
+    a file, so that a new checkpoint may join those that were analysed before.
+    """
+    if not (out / "findings.jsonl").exists():
+        return
+    try:
+        context = json.loads((out / "context.json").read_bytes())
+        inputs = json.loads((out / "inputs.json").read_bytes())
+        title, of_study = context["title"], context["study_id"] is not None
+        paths = {file["path"] for file in inputs.get("inputs", ())}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        title, of_study, paths = "something that cannot be read", True, set()
+    mine = json.loads(without_home(json.dumps([file["path"] for file in analysed.inputs.get("inputs", ())])))
+    same = title == analysed.context.title if of_study else bool(paths & set(mine))
+    if same and of_study == (analysed.context.study_id is not None):
+        return
+    number = next(n for n in itertools.count(2) if not out.with_name(f"{out.name}-{n}").exists())
+    raise UserError(
+        f"this folder holds other findings: {title}",
+        where=str(out),
+        wanted="a folder of its own",
+        do=command(out.with_name(f"{out.name}-{number}")),
+    )
 
 
 def rewrite(folder: Path) -> Path:

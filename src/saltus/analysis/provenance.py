@@ -19,6 +19,7 @@ from typing import Any
 import polars as pl
 
 from saltus._version import __version__
+from saltus.analysis.asked import asked_items
 from saltus.analysis.flips import flips
 from saltus.conditions.base import VARIES, varied
 from saltus.curves.assemble import Assembled
@@ -69,7 +70,7 @@ def of_study(
     study: Study, store: Store, items: pl.DataFrame, *, findings: Sequence[Finding], settled: tuple[Hypothesis, ...]
 ) -> ReportContext:
     """For a study: everything its store's log and its lock say."""
-    found = store.contents()
+    found, tasks = store.contents(), study.tasks()
     lock = read_lock(study.path)
     runs = [s for s in found.studies if s.study_id == study.study_id]
     machine = runs[-1].host if runs else host()
@@ -89,8 +90,9 @@ def of_study(
         cost=_cost(store, found),
         models=_models(found, study),
         failures=_failures(found, items, study),
-        tasks=tuple(_task(t) for t in study.tasks()),
+        tasks=tuple(_task(t) for t in tasks),
         flips=flips(store, items, findings),
+        asked=asked_items(tasks, store, items, findings),
         robustness=_robustness(findings),
         calibration=_calibration(),
     )
@@ -214,6 +216,7 @@ def _task(task: Task) -> TaskRow:
         source=found.get("source", ""),
         licence=found.get("licence", ""),
         hash=found.get("sha256", ""),
+        frame="; ".join(str(task.provenance.get(k) or "") for k in ("frame", "fields") if task.provenance.get(k)),
     )
 
 

@@ -1,7 +1,7 @@
 """Checks: one question per file; `base` is the contract.
 
 `MEASURED` read what the judge measured and decide the verdict's facts; `BESIDE` look at the items and decide nothing.
-Both stand here, and under entry points `saltus.checks` like anybody's.
+Both stand here, and under entry points `saltus.checks` like any plug-in's.
 """
 
 from saltus.checks import flips, pass_rate, presence, replication, robustness, shape, surprise, twin

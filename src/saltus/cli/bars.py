@@ -1,7 +1,8 @@
-"""Signs that something goes on: progress bars on stderr, for people only."""
+"""Progress bars on stderr, for people only."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -9,8 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from saltus.page.context import AskedItem
+from saltus.page.text import safe, shortened
 from saltus.planning.curves import Curve
 from saltus.runner.loop import Progress, Tell
+
+MOST_SHOWN = 2_000
+"""Characters of one prompt or answer."""
 
 
 @contextmanager
@@ -82,6 +88,19 @@ def followed(show: bool) -> Iterator[Callable[[Sequence[Curve]], Iterable[Curve]
 
 @contextmanager
 def waiting(what: str, show: bool) -> Iterator[None]:
-    """A sign that something goes on."""
+    """A status line while something runs that has no steps to count."""
     with Console(stderr=True, quiet=not show).status(what):
         yield
+
+
+def one_of_each(asked: Sequence[AskedItem], show: bool) -> None:
+    """One prompt per task as it was sent, and its answer, on stderr."""
+    if not show:
+        return
+    for item in {item.task: item for item in reversed(asked)}.values():
+        sys.stderr.write(f"{safe(item.task)} was asked, for example ({safe(item.item_id)}, {safe(item.model)}):\n")
+        choices = [("choices", " | ".join(item.choices))] if item.choices else []
+        answered = ("picked" if item.choices else "answer", item.answer)
+        for label, text in [("prompt", item.prompt), *choices, answered, ("wanted", item.target)]:
+            shown = safe(shortened(text, MOST_SHOWN)).replace("\t", "⇥").replace(" ", "·")
+            sys.stderr.write(f"  {label:8}" + shown.replace("\n", "⏎\n" + " " * 10) + "\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -67,6 +68,7 @@ def run(
     source: Annotated[str, typer.Argument(help="A study.yaml, or a model source such as dir:out/step-{step}.")],
     task: opt.Tasks = None,
     include_path: opt.IncludePath = None,
+    settings: opt.Settings = None,
     limit: opt.Limit = None,
     dry_run: opt.DryRun = False,
     shard: opt.Shard = None,
@@ -85,7 +87,7 @@ def run(
     from saltus.study.new import document_for
 
     executor: Executor | None = chosen(shard, on, workers=workers, threads=threads)
-    path = document_for(source, task or [], limit, include_path or ())
+    path = document_for(source, task or [], limit, include_path or (), settings or ())
     if dry_run:
         _dry_run(path, as_json)
         return
@@ -123,7 +125,7 @@ def analyze(
 ) -> None:
     """Judge published results, or a study's stored answers; no model is opened."""
     permissions.grant(allow or ())
-    from saltus.analysis.analyze import analyze_results, analyze_study, write
+    from saltus.analysis.analyze import analyze_results, analyze_study, refuse_other, write
     from saltus.analysis.choices import parse_choices, parse_reading
 
     choices = parse_choices(
@@ -137,6 +139,7 @@ def analyze(
         analysed = analyze_study(Path(sources[0]), choices)
     else:
         analysed = analyze_results(sources, choices)
+    refuse_other(analysed, out, opt.typed_with_out)
     page = write(analysed, out)
     _show(analysed, page, as_json)
     _exit(analysed, strict=strict)
@@ -260,7 +263,7 @@ def export(
 
 @app.command()
 def doctor(
-    source: Annotated[str, typer.Argument(help="One model, e.g. dir:out/checkpoint-500.")],
+    source: Annotated[str, typer.Argument(help="One model, e.g. dir:out/checkpoint-500, or a study.yaml.")],
     task: opt.OneTask = None,
     include_path: opt.IncludePath = None,
     settings: opt.Settings = None,
@@ -305,7 +308,8 @@ def main() -> None:
 def _run_study(
     document: Path, *, out: Path | None, as_json: bool, strict: bool, executor: Executor | None, part: str | None = None
 ) -> None:
-    from saltus.analysis.analyze import analyze_study, write
+    from saltus.analysis.analyze import analyze_study, refuse_other, write
+    from saltus.cli.bars import one_of_each
     from saltus.runner.journal import Journal
     from saltus.runner.open import open_store, store_path
 
@@ -322,7 +326,12 @@ def _run_study(
         more = f" ({len(done.failures) - 1} more)" if len(done.failures) > 1 else ""
         raise UserError(f"nothing could be asked: {done.failures[0]}{more}", where=str(document)) from error
     if done is not None:
-        Journal(open_store(document), done.study_id).guards(analysed.findings)
+        store = open_store(document)
+        Journal(store, done.study_id).guards(analysed.findings)
+        first = sum(run.study_id == done.study_id for run in store.contents().studies) == 1
+        one_of_each(analysed.context.asked, show=first and not as_json)
+    if out is not None:
+        refuse_other(analysed, out, opt.typed_with_out)
     page = write(analysed, out or store_path(document))
     _show(analysed, page, as_json, done)
     _exit(analysed, strict=strict)
@@ -335,8 +344,9 @@ def _asked(document: Path, executor: Executor, *, show: bool) -> RunReport:
     from saltus.runner.open import run_study
 
     console = Console(stderr=True, quiet=not show)
+    say_so = partial(console.print, style="yellow", markup=False, highlight=False, soft_wrap=True)
     with asking_bar(show) as progress:
-        return run_study(document, executor, progress=progress, say=lambda s: console.print(s, style="yellow"))
+        return run_study(document, executor, progress=progress, say=say_so)
 
 
 def _locate(document: Path, interval: float | None, as_json: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +56,7 @@ Pattern = Annotated[
 ]
 Tasks = Annotated[list[str] | None, typer.Option("--task", "-t", help="A task, e.g. jsonl:items.jsonl; may repeat.")]
 OneTask = Annotated[str | None, typer.Option("--task", "-t", help="Show a prompt of this task.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="As in a study, e.g. dtype=bfloat16.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="As in a study, e.g. dtype=bfloat16 or style=plain.")]
 IncludePath = Annotated[
     list[str] | None, typer.Option("--include-path", help="Folder with lm-eval task files, for lm_eval:NAME.")
 ]
@@ -69,6 +71,17 @@ Shard = Annotated[str | None, typer.Option("--shard", help="i/n: this worker's p
 On = Annotated[str | None, typer.Option("--on", help="ray, or ray:HOST:PORT: ask on the workers of a Ray cluster.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="With --on: how many; default one per card or machine.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="With --on: processors per worker.")]
+
+
+def typed_with_out(out: Path) -> str:
+    """The command line as it was typed, with another folder to write to."""
+    words, kept = iter(sys.argv[1:]), []
+    for word in words:
+        if word == "--out":
+            next(words, None)
+        elif not word.startswith("--out="):
+            kept.append(word)
+    return shlex.join(["saltus", *kept, "--out", str(out)])
 
 
 def with_values(arguments: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where the commands' words go: text and tables for people and JSON for machines to stdout, mistakes to stderr."""
+"""Where the commands write: text and tables for people and JSON for machines to stdout, mistakes to stderr."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def analysed(result: Analysed, done: RunReport | None = None) -> Iterator[Render
     if result.context.hypotheses:
         yield _hypotheses(result)
     left = result.inputs.get("left_out", {})
-    if left and result.context.inputs:  # of published results; a study's own table has no strangers in it
+    if left and result.context.inputs:  # of published results; a study's own table contains only its own rows
         total, first = sum(left.values()), max(left, key=lambda why: left[why])
         yield Text(f"Rows in no curve: {total:,}, most because: {first}. inputs.json has all.", "dim")
     notes = result.inputs.get("notes", ()) if result.context.inputs else ()

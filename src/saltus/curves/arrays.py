@@ -1,4 +1,4 @@
-"""Fills the arrays of a `CurveBatch` from placed points: who sits where, floors, paired errors, other axes.
+"""Fills the arrays of a `CurveBatch` from placed points: which point goes where, floors, paired errors, other axes.
 
 A cell is one number at curve `cid`, seed `s`, point `p`, channel hard or soft. Floors: the higher of what untrained
 points score and what was computed or declared, since a trivial guesser may beat an untrained network; else

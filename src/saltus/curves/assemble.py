@@ -15,7 +15,7 @@ import polars as pl
 from saltus.curves.arrays import Cells, build
 from saltus.curves.axes import CURVE, Readings, read_curves
 from saltus.curves.dense import averaged
-from saltus.curves.guards import GUARDS, View, suspects
+from saltus.curves.guards import GUARDS, View, guarded, suspects
 from saltus.curves.item_view import item_view
 from saltus.curves.pairing import Curve, Pairing, Primary
 from saltus.curves.points import BASE, PLACE, as_enums, oriented, points, sliced
@@ -59,9 +59,9 @@ def assemble(
     primary: Primary = None,
     registered: Sequence[Any] = (),
 ) -> Assembled:
-    """All curves of a canonical results table (`results.reading.read`, or a store's table).
+    """All curves of a canonical results table (`results.read.read`, or a store's table).
 
-    axis: restrict to these axes. series: columns that tell series apart. twin: hard metric → its soft twin.
+    axis: restrict to these axes. series: columns that distinguish series. twin: hard metric → its soft twin.
     factor: column → pattern with groups skill, format, elicitation. slices: "group", "difficulty". primary: the
     (hard, soft) pair of the study, or task → pair. registered: hypotheses with task, series and axis, whose curves form
     the registered family. Raises UserError.
@@ -87,7 +87,7 @@ def assemble(
     _count_beside(placed.placed, cells, left)
     keys = _keys(curves, placed, unusable, registered, metrics)
     batch = build(keys, cells, metrics)
-    batch = replace(batch, suspects=suspects(View(batch, cells.trained, cells.untrained, cells.items), GUARDS))
+    batch = guarded(batch, suspects(View(batch, cells.trained, cells.untrained, cells.items), GUARDS))
     return Assembled(
         batch=batch,
         left_out=left,

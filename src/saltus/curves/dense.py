@@ -1,8 +1,8 @@
 """Curves with more places than any verdict can use are averaged: a million checkpoints cost as much as a thousand.
 
-Statistics tell nothing apart that is closer than 1/64 of the range, so averages over a thousandth of it lose
-nothing. The error of an average is taken as that of one point: neighbouring checkpoints answer the same items. What the
-scatter then shows to be too careful, the estimated dispersion corrects.
+Statistics cannot distinguish places closer than 1/64 of the range, so averages over a thousandth of it lose nothing.
+The error of an average is taken as that of one point: neighbouring checkpoints answer the same items. What the scatter
+then shows to be too careful, the estimated dispersion corrects.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MEANS = ("y", "value", "se", "n", "base", "base_se", "nominal", "target_tokens"
 
 
 def averaged(placed: pl.DataFrame) -> tuple[pl.DataFrame, dict[tuple[str, str], str]]:
-    """The points of `readings.read_curves` with dense curves averaged; and (curve_series, axis) → what was done."""
+    """The points of `axes.read_curves` with dense curves averaged; and (curve_series, axis) → what was done."""
     trained = placed.filter(~pl.col("untrained"))
     counts = trained.group_by(*CURVE).agg(
         pl.col("x").n_unique().alias("places"), pl.col("x").min().alias("first"), pl.col("x").max().alias("last")
@@ -58,7 +58,7 @@ def _one_place(rows: pl.DataFrame, log: pl.Expr) -> pl.DataFrame:
 
 
 def _mean_points(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row per cell of bin, metric and everything else that tells points apart."""
+    """One row per cell of bin, metric and everything else that distinguishes points."""
     same = [
         c
         for c in (

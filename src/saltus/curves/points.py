@@ -111,7 +111,7 @@ def points(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame
         evidence.remove("item_set")  # the items themselves say it
     keys = rows.select(*IDENTITY).unique().sort(*IDENTITY, nulls_last=True).with_row_index("pid")
     rows = rows.join(keys, on=IDENTITY, how="left", nulls_equal=True)
-    # of two readings of a point, one whose source speaks of other shots gives way; the guard still hears of it
+    # of two readings of a point, one whose source names other shots is dropped; the guard still sees it
     honest = ~(pl.col("lies") & (~pl.col("lies")).any().over("pid"))
     aggregated = rows.filter(pl.col("item_id").is_null() & honest)
     itemised = rows.filter(pl.col("item_id").is_not_null() & honest)

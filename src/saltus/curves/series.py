@@ -89,7 +89,7 @@ def _canonical(key: str, table: pl.DataFrame) -> str:
     name = known.get(key.strip(), key.strip())
     if name not in table.columns:
         raise UserError(
-            f"no column `{key}` to tell series apart",
+            f"no column `{key}` to distinguish series by",
             where="--series",
             wanted=nearest(key, table.columns),
             do="name columns of the results, joined by commas",

@@ -1,4 +1,4 @@
-"""Evidence of checks that stand beside the verdict: those over items, and those of strangers. They decide nothing.
+"""Evidence of checks that stand beside the verdict: those over items, and those of plug-ins. They decide nothing.
 
 What goes wrong in a check costs that check's own evidence: it becomes `passed=None` with the reason, and a caution for
 `inputs.json`. Columns that a check needs are looked up here, so that no check has to.

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 ENOUGH = 150
-"""Nulls that a cell needs; with fewer the next coarser cell speaks."""
+"""Nulls that a cell needs; with fewer the next coarser cell is used."""
 
 
 def false_alarm_rate(n_points: int, n_seeds: int, has_soft: bool) -> float | None:

@@ -54,7 +54,8 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
     onset, low, high = _onset(j, i, facts, reasons)
     numbers = _numbers(j, i, reasons)
     evidence = [e for check in MEASURED for e in check.records(j, i)]
-    sentences = wording.caveats(j, i, facts, c.verdict)
+    sentences = [_sentence(g.why) for g in c.guards if g.fired and g.severity == "doubt"]
+    sentences += wording.caveats(j, i, facts, c.verdict)
     sentences += _family_caveats(c)
     q = None if j.sharp_q is None else number(j.sharp_q[i])
     return Finding(
@@ -105,6 +106,10 @@ def finding(j: Judged, i: int, c: Context) -> Finding:
         curve=chart(j.curves, m, i, j.drawn or draw(m)),
         **numbers,
     )
+
+
+def _sentence(why: str) -> str:
+    return f"{why[0].upper()}{why[1:].rstrip('.')}."
 
 
 def _family_caveats(c: Context) -> list[str]:

@@ -38,7 +38,7 @@ def finding_id(key: CurveKey) -> str:
     """Hash of what a finding is about: series, task, condition, axis, hard metric and slice.
 
     The same question to the same curve has the same id in every analysis and release, so findings can be
-    compared; `study_id` beside it tells the studies apart.
+    compared; `study_id` beside it distinguishes the studies.
     """
     names = ("series", "task", "condition", "axis", "metric_hard", "slice")
     return content_hash({name: getattr(key, name) for name in names})

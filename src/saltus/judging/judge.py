@@ -3,7 +3,8 @@
 `judge` is the whole instrument behind one call. Stages: measure every curve; bootstrap; multiplicity over the
 family; onsets that coincide over tasks; facts; `verdict.decide`; guards, by judging again without the suspected
 points; weights of the words over resamples; axes compared. A `Bench` does what concerns single curves, here what
-concerns the family: neither order nor company changes a finding, except through multiplicity and clustering.
+concerns the family: neither the order of curves nor the other curves in the batch change a finding, except through
+multiplicity and clustering.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from saltus.judging.processes import Benches
 from saltus.judging.share import Gates, Ruling, Short
 from saltus.records import Analysis, Finding, Guard, Integrity
-from saltus.stats.batch import Bools, CurveBatch, Floats
+from saltus.stats.batch import Bools, CurveBatch, Floats, Suspect
 from saltus.stats.family import scopes
 from saltus.stats.multiplicity import q_values
 from saltus.stats.series import canonical
@@ -103,25 +104,18 @@ def _integrity(
     rises = before.verdict not in ("flat", "unresolved", "irregular")
     for s, suspect in enumerate(batch.suspects[i]):
         new = after.get(s)
-        moved = new is not None and rises and not (before.low <= new.onset <= before.high)
-        emptied = _emptied(batch, i, suspect.mask, least)
-        changed = new is not None and (new.verdict != before.verdict or moved or emptied)
-        fired = changed if new is not None else True
-        changes = None
-        if new is not None:
-            changes = (
-                "too few points are left to judge"
-                if emptied
-                else (
-                    f"{before.verdict} becomes {new.verdict}"
-                    if new.verdict != before.verdict
-                    else f"onset moves from {before.onset:.3g} to {new.onset:.3g}"
-                    if moved
-                    else "nothing changes"
-                )
-            )
+        fired, counts, changes = True, False, None
+        if suspect.dropped:
+            changes = "the verdict is given without it"
+        elif suspect.standing:
+            fired = counts = before.verdict != "flat" or not suspect.rising
+            changes = None if fired else "nothing rises there"
+        elif new is not None:
+            emptied = _emptied(batch, i, suspect.mask, least)
+            fired, changes = _difference(before, new, rises=rises, emptied=emptied)
+            counts = fired
         if fired:
-            worst = max(worst, 2 if suspect.severity == "disqualifying" and changed else 1)
+            worst = max(worst, _weight(suspect, counts=counts))
         guards.append(
             Guard(
                 name=suspect.guard,
@@ -132,8 +126,28 @@ def _integrity(
                 changes=changes,
             )
         )
-    integrity: tuple[Integrity, ...] = ("ok", "suspect", "defective")
+    integrity: tuple[Integrity, ...] = ("ok", "suspect", "doubtful", "defective")
     return integrity[worst], tuple(guards)
+
+
+def _difference(before: Short, new: Short, *, rises: bool, emptied: bool) -> tuple[bool, str]:
+    """Whether verdict or onset is another one without the suspected points, and what becomes of them."""
+    if emptied:
+        return True, "too few points are left to judge"
+    if new.verdict != before.verdict:
+        return True, f"{before.verdict} becomes {new.verdict}"
+    if rises and not (before.low <= new.onset <= before.high):
+        return True, f"onset moves from {before.onset:.3g} to {new.onset:.3g}"
+    return False, "nothing changes"
+
+
+def _weight(suspect: Suspect, *, counts: bool) -> int:
+    """What a guard that fired makes of the finding: 0 ok, 1 suspect, 2 doubtful, 3 defective."""
+    if suspect.harmless:
+        return 0
+    if suspect.severity == "disqualifying" and counts:
+        return 3
+    return 2 if suspect.severity == "doubt" and counts and suspect.alone else 1
 
 
 def _names(batch: CurveBatch, i: int, mask: Bools) -> tuple[str, ...]:
@@ -141,7 +155,7 @@ def _names(batch: CurveBatch, i: int, mask: Bools) -> tuple[str, ...]:
     key = batch.keys[i]
     return tuple(
         f"{key.seeds[s] or key.series} @ {batch.raw_x[i, s, p]:g}"
-        for s, p in zip(*np.nonzero(mask & batch.seen[i]), strict=True)
+        for s, p in zip(*np.nonzero(mask & np.isfinite(batch.raw_x[i])), strict=True)
     )
 
 

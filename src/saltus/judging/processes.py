@@ -147,10 +147,10 @@ def _found(bench: _Apart, decided: tuple[Any, ...]) -> dict[int, Finding]:
 
 
 def _serve() -> None:
-    """Make a bench and answer what is asked of it, until the asker is gone."""
+    """Make a bench and answer what is asked of it, until the pipe closes."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the asker's, who then ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends this process
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     bench: Bench | None = None
@@ -165,7 +165,7 @@ def _serve() -> None:
                 bench = Bench(*arguments, threads=False)
             else:
                 answer = getattr(bench, what)(*arguments)
-        except Exception as raised:  # noqa: BLE001  handed to the asker, who raises it
+        except Exception as raised:  # noqa: BLE001  sent to the parent, which raises it
             error = raised
         pickle.dump((answer, error), answers, protocol=5)
         answers.flush()

@@ -1,7 +1,8 @@
 """One bench of the judge: some curves, from measures to findings, as the family's decisions come in.
 
-The same code works here and in a process of its own (`benches`). Curves of equal shape are computed together, and every
-curve sees noise that depends only on its own shape, so neither order nor company changes a finding.
+The same code works here and in a process of its own (`processes`). Curves of equal shape are computed together, and
+every curve sees noise that depends only on its own shape, so neither the order of curves nor the other curves in the
+batch change a finding.
 Known limit: resamples reuse the family's thresholds and scopes instead of recomputing them.
 """
 
@@ -110,7 +111,8 @@ class Bench:
     def shorts(self, gates: Gates, scope: Sequence[str]) -> tuple[list[Short], dict[tuple[int, int], Short]]:
         """Every curve as it stands; and (curve, suspect) as it would without the suspected points."""
         suspects = self.curves.suspects
-        masked = [(i, s) for i, several in enumerate(suspects) for s in range(len(several)) if several[s].mask.any()]
+        asked = [(i, s, one) for i, several in enumerate(suspects) for s, one in enumerate(several)]
+        masked = [(i, s) for i, s, one in asked if one.mask.any() and not (one.standing or one.dropped)]
         before = self._shorts(self.parts, gates, scope)
         if not masked:
             return before, {}
@@ -212,7 +214,7 @@ class Bench:
         return [tuple(r) for r in facts.rows().tolist()]
 
     def _each(self, work: Callable[..., Result], parts: Sequence[object]) -> list[Result]:
-        """Over parts, on as many threads as there are processors: numpy lets go of the lock."""
+        """Over parts, on as many threads as there are processors: numpy releases the lock."""
         workers = min(len(parts), processors()) if self.threads else 1
         if workers < 2:
             return [work(part) for part in parts]

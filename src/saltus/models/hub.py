@@ -82,7 +82,7 @@ adapter = HubAdapter()
 
 
 class Hub:
-    """The hub at HF_ENDPOINT with its cache; the environment is read anew for each one."""
+    """The hub at HF_ENDPOINT with its cache; the environment is read again for each one."""
 
     def __init__(self) -> None:
         try:

@@ -1,6 +1,6 @@
 """The page's answer in three plain sentences, and what was not tested.
 
-Said from the findings alone: primary ones, on all items, under baseline where that was asked. Known limit: the
+Made from the findings alone: primary ones, on all items, under baseline where that was asked. Known limit: the
 first sentence names at most three leaps; with more it counts.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from saltus.page.context import Hypothesis, ReportContext
 from saltus.page.numbers import percent
-from saltus.page.words import OUTCOMES, WORDS, heading, listed
+from saltus.page.words import OUTCOMES, WORDS, heading, in_line, listed
 from saltus.records import Finding, Verdict
 from saltus.verdict import HYPOTHESIS_LEAP
 
@@ -34,7 +34,7 @@ def _found(judged: Sequence[Finding]) -> str:
     if not judged:
         return "Nothing could be judged: there is no finding."
     if len(judged) == 1:
-        return f"The one curve judged {WORDS[judged[0].verdict].one}: {heading(judged[0])}."
+        return f"The one curve judged {WORDS[judged[0].verdict].one}: {heading(judged[0])}{in_line(judged[0])}."
     leaps = [f for f in judged if f.verdict in HYPOTHESIS_LEAP]
     rest = [_counted(word, judged) for word in WORDS if word not in HYPOTHESIS_LEAP]
     sentence = listed(part for part in rest if part)
@@ -49,7 +49,7 @@ def _leaps(leaps: Sequence[Finding], total: int) -> str:
         return f"None of the {total:,} curves judged leaps"
     head = f"{len(leaps):,} of the {total:,} curves judged {'leaps' if len(leaps) == 1 else 'leap'}"
     if len(leaps) <= NAMED_AT_MOST:
-        named = (heading(f) + (", replicated" if f.verdict == "transition" else "") for f in leaps)
+        named = (heading(f) + in_line(f) + (", replicated" if f.verdict == "transition" else "") for f in leaps)
         return f"{head} ({'; '.join(named)})"
     replicated = sum(f.verdict == "transition" for f in leaps)
     if not replicated:

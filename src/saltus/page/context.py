@@ -61,6 +61,8 @@ class TaskRow:
     licence: str = ""
     hash: str = ""
     """Of its data or of the file that makes it."""
+    frame: str = ""
+    """The words around its items, and fields that were read as others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,25 @@ class ItemFlip:
     target: str
     before: Stated
     after: Stated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedItem:
+    """One item as the last model of a series was asked it, and what came back."""
+
+    series: str
+    task: str
+    condition: str
+    model: str
+    item_id: str
+    prompt: str
+    """As the task sent it."""
+    target: str
+    answer: str
+    """What was written, which choice was likeliest, or how likely the target was."""
+    choices: tuple[str, ...] = ()
+    """As they were continued, in their order."""
+    hard: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +211,7 @@ class ReportContext:
     inputs: tuple[InputFile, ...] = ()
     failures: tuple[Failure, ...] = ()
     flips: tuple[ItemFlip, ...] = ()
+    asked: tuple[AskedItem, ...] = ()
     robustness: tuple[RobustnessRow, ...] = ()
     calibration: Calibration | None = None
     findings_file: str = "findings.jsonl"
@@ -199,3 +221,9 @@ class ReportContext:
 def flips_of(flips: Sequence[ItemFlip], finding: Finding) -> list[ItemFlip]:
     """The flips that belong to a finding."""
     return [flip for flip in flips if flip.finding_id == finding.finding_id]
+
+
+def asked_of(asked: Sequence[AskedItem], finding: Finding) -> list[AskedItem]:
+    """Items asked as the finding's curve was."""
+    mine = (finding.series, finding.task, finding.condition)
+    return [item for item in asked if (item.series, item.task, item.condition) == mine]

@@ -193,8 +193,9 @@ _TERMS = (
         "integrity",
         "Integrity and guards",
         "Faults of a harness that look like emergence (mixed precision, stale answers, "
-        "truncated prompts …) are looked for in the numbers. A guard counts only if verdict "
-        "or onset changes without the suspected points.",
+        "truncated prompts, a harness that changed where the score rises …) are looked for. Most "
+        "guards count only if verdict or onset changes without the suspected points; doubtful is a "
+        "rise in one score alone where the measuring software changed.",
         module="saltus.curves.guards",
     ),
     Term("localised", "Localised", "Whether a part of the network was shown to carry the behaviour, by removing it."),

@@ -10,7 +10,7 @@ from typing import Any
 from saltus.page import numbers as num
 from saltus.page.sparks import spark
 from saltus.page.text import name, safe
-from saltus.page.words import WORDS
+from saltus.page.words import WORDS, in_line
 from saltus.records import Finding
 from saltus.verdict import LEAPT
 
@@ -95,7 +95,11 @@ def row(finding: Finding, slugs: Mapping[str, str], numbered: Mapping[str, int])
         "slug": slugs.get(finding.finding_id),
         "primary": finding.primary,
         "task": name(finding.task),
-        "condition": " ".join(part for part in (_not_baseline(finding.condition), name(finding.slice or "")) if part),
+        "condition": " ".join(
+            part
+            for part in (_not_baseline(finding.condition), name(finding.slice or ""), in_line(finding).strip())
+            if part
+        ),
         "series": name(finding.series),
         "axis": name(finding.axis),
         "metric": name(finding.metric_hard or num.MISSING),
@@ -130,7 +134,7 @@ def conditions(findings: Sequence[Finding]) -> list[Line]:
                     "task": name(f.task),
                     "series": name(f.series),
                     "axis": name(f.axis),
-                    "condition": name(f.condition),
+                    "condition": name(f.condition) + in_line(f),
                     "verdict": f.verdict,
                     "onset": num.on_axis(f.onset, f.axis, unit=True),
                     "against": _against(f, base),
@@ -161,5 +165,5 @@ def _apart(finding: Finding, base: Finding) -> str:
 
 
 def left_over(count: int, findings_file: str) -> str:
-    """What a shortened list of notes says of the rest."""
+    """What a shortened list of notes states about the rest."""
     return safe(f"{count:,} rarer notes are in {findings_file}.") if count else ""

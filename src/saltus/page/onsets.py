@@ -17,7 +17,7 @@ from saltus.page.charts import COLOURS, axis_of, config
 from saltus.page.frame import Frame, frame_of
 from saltus.page.svg import render
 from saltus.page.text import name, safe
-from saltus.page.words import where
+from saltus.page.words import in_line, where
 from saltus.records import Finding
 from saltus.verdict import RISES
 
@@ -69,7 +69,7 @@ def _figure(found: Sequence[Finding], frame: Frame, slugs: Mapping[str, str], ke
             {
                 "what": name(where(f)),
                 "slug": slugs.get(f.finding_id),
-                "verdict": f.verdict,
+                "verdict": f.verdict + in_line(f),
                 "onset": num.on_axis(f.onset, f.axis, unit=True),
                 "span": num.span(f.onset_low, f.onset_high, f.axis),
             }

@@ -22,7 +22,7 @@ from saltus._version import __version__
 from saltus.errors import UserError
 from saltus.page import index, select, words
 from saltus.page.answer import answer, untested
-from saltus.page.context import ReportContext, flips_of
+from saltus.page.context import ReportContext, asked_of, flips_of
 from saltus.page.glossary import glossary
 from saltus.page.onsets import onsets
 from saltus.page.provenance import provenance
@@ -141,6 +141,7 @@ def _sections(
             finding,
             slug,
             flips_of(context.flips, finding),
+            asked_of(context.asked, finding),
             with_spec=small <= SPECS_UP_TO,
             findings_file=context.findings_file,
         )

@@ -45,7 +45,7 @@ def _task(task: TaskRow) -> dict[str, str]:
     return {
         "name": task.name,
         "version": task.version,
-        "asked": " · ".join(part for part in (task.skill, task.format) if part),
+        "asked": " · ".join(part for part in (task.skill, task.format, task.frame) if part),
         "source": task.source or unstated,
         "licence": task.licence or unstated,
         "hash": task.hash[-64:][:12] or unstated,

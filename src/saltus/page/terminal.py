@@ -12,7 +12,7 @@ from saltus.page import numbers as num
 from saltus.page.index import legend
 from saltus.page.select import ordered
 from saltus.page.text import name, shortened
-from saltus.page.words import WORDS
+from saltus.page.words import WORDS, in_line
 from saltus.records import Finding
 
 MOST_LINES = 40
@@ -66,7 +66,7 @@ def _line(finding: Finding) -> list[Text]:
     onset = num.on_axis(finding.onset, finding.axis)
     if finding.onset_low is not None or finding.onset_high is not None:
         onset += f" [{num.span(finding.onset_low, finding.onset_high, finding.axis)}]"
-    verdict = f"{WORDS[finding.verdict].symbol} {finding.verdict}"
+    verdict = f"{WORDS[finding.verdict].symbol} {finding.verdict}{in_line(finding)}"
     numbers = [
         onset,
         num.brief(finding.width_hard),

@@ -10,16 +10,17 @@ from typing import Any
 
 from saltus.page import numbers as num
 from saltus.page.charts import MOST_POINTS, curves_of, finding_spec, points_of
-from saltus.page.context import ItemFlip, Stated
+from saltus.page.context import AskedItem, ItemFlip, Stated
 from saltus.page.frame import frame_of
 from saltus.page.glossary import anchor
 from saltus.page.svg import render
 from saltus.page.text import name, safe, visible
-from saltus.page.words import described, heading, summary
+from saltus.page.words import described, heading, in_line, summary
 from saltus.records import Evidence, Finding, Quantity
 
 MOST_DATA_ROWS = 240
 MOST_FLIPS = 6
+MOST_ASKED = 3
 SPEC_BYTES = 24_000
 Line = dict[str, Any]
 
@@ -28,6 +29,7 @@ def view_of(
     finding: Finding,
     slug: str,
     flips: Sequence[ItemFlip] = (),
+    asked: Sequence[AskedItem] = (),
     *,
     with_spec: bool = False,
     findings_file: str = "findings.jsonl",
@@ -61,6 +63,7 @@ def view_of(
         "next_data": [safe(c) for c in finding.next_data],
         "guards": _guards(finding),
         "flips": [_flip(f) for f in flips[:MOST_FLIPS]],
+        "asked": [_asked(a) for a in asked[:MOST_ASKED]],
         "data": _data(finding, findings_file),
     }
 
@@ -72,7 +75,7 @@ def _weight(finding: Finding) -> str:
     if own is None:
         return finding.reasons.get("verdict_weights", "not resampled")
     text = f"in {num.percent(own)} of resamples"
-    return text + (f"; {', '.join(others[:3])}" if others else "")
+    return text + (f"; {', '.join(others[:3])}" if others else "") + in_line(finding)
 
 
 def _spec(spec: Mapping[str, Any]) -> str:
@@ -196,7 +199,7 @@ def _quantity(label: str, where: str, value: Quantity, why: str | None = None) -
 
 
 def _forecast(finding: Finding) -> list[Line]:
-    """What was foreseen and what was seen, in a metric's own unit; a stranger's keys as they are."""
+    """What was foreseen and what was seen, in a metric's own unit; keys of a plug-in's check as they are."""
     made = finding.forecast
     if made is None:
         return []
@@ -284,6 +287,19 @@ def _flip(flip: ItemFlip) -> Line:
         "target": visible(flip.target),
         "before": _stated(flip.before),
         "after": _stated(flip.after),
+    }
+
+
+def _asked(item: AskedItem) -> Line:
+    right = {None: "", 0.0: " · wrong", 1.0: " · right"}.get(item.hard, f" · {num.plain(item.hard, 2)}")
+    return {
+        "item": name(item.item_id),
+        "prompt": visible(item.prompt),
+        "target": visible(item.target),
+        "choices": "\n".join(map(visible, item.choices)),
+        "model": name(item.model),
+        "answer": visible(item.answer),
+        "scores": right,
     }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from saltus.page.numbers import on_axis, span, tidy
 from saltus.records import Finding, Verdict
+from saltus.verdict import JUMPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,12 @@ _FIELD_WORDS = {
 }
 
 
+def in_line(finding: Finding) -> str:
+    """What must stand beside the word of a leap wherever it is printed; "" for nothing."""
+    doubted = any(g.fired and g.severity == "doubt" for g in finding.guards)
+    return " (harness changed there)" if doubted and finding.verdict in JUMPED else ""
+
+
 def where(finding: Finding) -> str:
     """copying in induction-2l, under typos[rate=0.1], items of group a."""
     text = f"{finding.task} in {finding.series}"
@@ -110,6 +117,8 @@ def summary(finding: Finding) -> str:
     """One finding in plain sentences."""
     hard = finding.metric_hard or "the hard score"
     sentences = [WORDS[finding.verdict].meaning]
+    if in_line(finding):
+        sentences.append("The harness changed where it rises.")
     ends = _ends(finding)
     if ends is not None and finding.presence == "present":
         sentences.append(f"Its {hard} goes from {tidy(ends[0], 2)} to {tidy(ends[1], 2)}{_onset(finding)}.")

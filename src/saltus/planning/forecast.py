@@ -28,7 +28,7 @@ OTHERS = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One method on one curve: what it foretells, and how its earlier forecasts of this curve went."""
+    """One method on one curve: what it predicts, and how its earlier forecasts of this curve went."""
 
     method: str
     value: float | None

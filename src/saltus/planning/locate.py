@@ -39,7 +39,7 @@ from saltus.study.document import Study
 
 Result = TypeVar("Result")
 Watch = Callable[[str, int, int], Tell | None]
-"""(name of a round, its models, most there can be in all) → what hears how far the round is."""
+"""(name of a round, its models, most there can be in all) → a callback for the round's progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,8 @@ def locate_study(
 ) -> LocateReport:
     """Search the onsets of a study's sweeps; answers go to the store beside the document, the verdict to `analyze`.
 
-    interval: wanted width of each onset's interval in decades. watch: (round, its models, most in all) → what hears how
-    far the round is. Raises UserError where no run has enough checkpoints.
+    interval: wanted width of each onset's interval in decades. watch: (round, its models, most in all) → a callback for
+    the round's progress. Raises UserError where no run has enough checkpoints.
     """
     if interval is not None and not interval > 0:
         raise UserError(f"--interval {interval}", wanted="decades, more than 0", do="fix --interval")

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from saltus import plugins
-from saltus.documents import read_yaml
-from saltus.errors import UserError
+from saltus.errors import UserError, nearest
 from saltus.models.base import Description, Model, ModelError
-from saltus.records import Answer, AskPolicy, ModelRef, Request, SeriesEntry
+from saltus.records import Answer, AskPolicy, ModelRef, Request
 from saltus.runner.symptoms import warnings
-from saltus.study.document import loads
+from saltus.study.document import Study, load, loads, task_names
+from saltus.study.named import given, task_entry
 from saltus.tasks.base import Task
 
 SPEED_ITEMS = 32
@@ -91,20 +91,28 @@ def examine(
 ) -> Examination:
     """Opens the model behind `scheme:source` (the last one where there are several) and asks it one item.
 
-    task: a name such as `jsonl:items.jsonl`, or a task. base: what relative paths start at (default: here). settings:
-    `key=value`, as in an entry of a study's `models` or in its `ask`, which they override. include: folders with task
-    files of lm-eval, for `lm_eval:NAME`. Raises UserError for an unknown source, task or setting and for a model that
-    cannot be opened or asked.
+    source: or a study's document, whose last model and first task are shown as it asks them. task: a name such as
+    `jsonl:items.jsonl`, as typed or as printed, or a task. base: what relative paths start at (default: here).
+    settings: `key=value`, as in an entry of a study's `models`, in its `ask` or in a task's options, which they
+    override. include: folders with task files of lm-eval, for `lm_eval:NAME`. Raises UserError for an unknown source,
+    task or setting and for a model that cannot be opened or asked.
     """
     base = base or Path.cwd()
-    if ":" not in source:
-        raise UserError(f"`{source}` names no model", wanted="scheme:source, e.g. dir:out/checkpoint-500")
-    adapter = plugins.load("models", plugins.split(source).name, where=source, base=base)
-    entry, ask = _as_in_a_study(source, ask or AskPolicy(), settings, base)
-    chosen = _task(task, base, include) if isinstance(task, str) else task
+    names = [task] if isinstance(task, str) else []
+    chosen: Task | None
+    if Path(source).suffix in (".yaml", ".yml"):
+        study = _changed(load(base / source), settings)
+        chosen = task if isinstance(task, Task) else _of_study(study, task)
+        entries = [e for e in study.entries() if study.asked(e, [chosen])]
+        entry = (entries or study.entries())[-1]
+    else:
+        study = _as_in_a_study(source, ask or AskPolicy(), names, settings, include, base)
+        chosen = task if isinstance(task, Task) or task is None else study.tasks()[0]
+        entry = study.entries()[0]
+    adapter = plugins.load("models", entry.scheme, where=source, base=study.base)
     try:
-        refs = adapter.series(entry, ask, base)
-        model = adapter.open(refs[-1], ask)
+        refs = adapter.series(entry, study.ask, study.base)
+        model = adapter.open(refs[-1], study.ask)
         try:
             return _examine(source, refs, model, chosen)
         finally:
@@ -113,27 +121,50 @@ def examine(
         raise UserError(str(error), where=source, do="fix the checkpoint, or examine another") from error
 
 
-def _as_in_a_study(source: str, ask: AskPolicy, settings: Sequence[str], base: Path) -> tuple[SeriesEntry, AskPolicy]:
+def _as_in_a_study(
+    source: str, ask: AskPolicy, tasks: Sequence[str], settings: Sequence[str], include: Sequence[str], base: Path
+) -> Study:
     """The settings read, and refused, by whatever reads a study."""
-    entry: dict[str, Any] = {"from": source}
-    policy = asdict(ask)
-    for setting in settings:
-        key, sign, text = setting.partition("=")
-        if not sign:
-            raise UserError(f"--set {setting}", wanted="key=value, e.g. --set dtype=bfloat16")
-        (policy if key in policy else entry)[key] = read_yaml(text, f"--set {key}")[0]
+    if ":" not in source:
+        raise UserError(
+            f"`{source}` names no model", wanted="a study.yaml, or scheme:source, e.g. dir:out/checkpoint-500"
+        )
+    found = given(settings, tasks)
+    policy = {**asdict(ask), **found.ask}
     policy["allow"] = list(policy["allow"])
-    document = {"study": "doctor", "models": [entry], "tasks": ["copying"], "ask": policy}
-    study = loads(json.dumps(document), base=base, name="--set")
-    return study.entries()[0], study.ask
+    document = {
+        "study": "doctor",
+        "models": [{"from": source, **found.entry}],
+        "tasks": [task_entry(task, found, include) for task in tasks] or ["copying"],
+        "ask": policy,
+    }
+    return loads(json.dumps(document), base=base, name="--set")
 
 
-def _task(name: str, base: Path, include: Sequence[str]) -> Task:
-    """The task; of a group the first. include: folders that an `lm_eval:` task is looked for in."""
-    part = plugins.split(name)
-    options = {"include_path": list(include)} if include else {}
-    found = plugins.load("tasks", part.name, where="--task", base=base)(part.source, base, **options)
-    return found[0] if isinstance(found, list) else found
+def _changed(study: Study, settings: Sequence[str]) -> Study:
+    """The study with settings of models, asking and tasks in place of its own."""
+    if not settings:
+        return study
+    data = study.document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    found = given(settings, [next(iter(t)) if isinstance(t, dict) else t for t in data["tasks"]])
+    data["ask"] = {**data.get("ask", {}), **found.ask}
+    data["models"] = [{**entry, **found.entry} for entry in data["models"]]
+    data["tasks"] = [task_entry(task, found) for task in data["tasks"]]
+    return loads(json.dumps(data), base=study.base, name=study.name)
+
+
+def _of_study(study: Study, name: str | None) -> Task:
+    """The study's task of that name, as it is printed or as the document has it; the first without a name."""
+    tasks = study.tasks()
+    exact = [t for t in tasks if name in (None, t.name)]
+    found = exact or [t for t in tasks if name in task_names(t)]
+    if not found:
+        raise UserError(
+            f"`{name}` is not among the study's tasks",
+            where=study.name,
+            wanted=nearest(str(name), [t.name for t in tasks]),
+        )
+    return found[0]
 
 
 def _examine(source: str, refs: Sequence[ModelRef], model: Model, task: Task | None) -> Examination:

@@ -31,7 +31,7 @@ class Share:
 
 
 class Job(Protocol[Made]):
-    """What an executor is given. Pickled, it is made anew where it is unpickled: a worker of its own."""
+    """What an executor is given. Unpickling creates an independent worker."""
 
     def __call__(self, share: Share) -> Made:
         """Does a share in this process. Raises Stopped on an interruption, with all answers stored."""

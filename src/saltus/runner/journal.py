@@ -43,7 +43,7 @@ class Journal:
             events.note(self.store.place, "deviation", subject=self.study_id, data={"what": sentence})
 
     def guards(self, findings: Iterable[Finding]) -> None:
-        """Guards that fired, by name and how many findings; reported anew when that changes."""
+        """Guards that fired, by name and how many findings; reported again when that changes."""
         fired: dict[str, int] = {}
         for finding in findings:
             for name in {g.name for g in finding.guards if g.fired}:

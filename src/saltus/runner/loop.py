@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 from saltus import plugins
@@ -41,15 +41,22 @@ def run(
     progress: Tell | None = None,
     executor: Executor | None = None,
     settings: RunSettings | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> RunReport:
-    """Asks what is not answered yet. Raises UserError for the user's mistakes and an unwritable store,
-    Interrupted on Ctrl-C; models that fail are in the report."""
+    """Asks what is not answered yet. say: takes one sentence per field of a task that was read as another.
+
+    Raises UserError for the user's mistakes and an unwritable store, Interrupted on Ctrl-C; models that fail are in
+    the report.
+    """
     settings, executor = settings or RunSettings(), executor or here()
     began = time.monotonic()
     models = resolve(study)
     work = work_of(study, keep=settings.window if len(models) > 1 else 0)
-    for task in (task for _, tasks in models for task in tasks):
+    for task in {task.name: task for _, tasks in models for task in tasks}.values():
         work.items(task)  # what is wrong with them is reported before any worker starts
+        for note in getattr(task, "notes", ()):
+            if say is not None:
+                say(f"{task.name}: {note}")
     shares = list(executor.shares(len(models)))
     counts = [work.count(t, s.part, s.parts) for s in shares for t in models[s.model][1]]
     names = [model_name(ref) for ref, _ in models]

@@ -1,7 +1,7 @@
 """From a study document on disk to answers in the store beside it.
 
 Every command that asks models comes through here: it opens the store `NAME.saltus/` beside `NAME.yaml`, compares
-the document with its lock, and tells whoever listens where the run is.
+the document with its lock, and reports to the caller where the run is.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def run_study(
     progress: Tell | None = None,
     say: Callable[[str], None] | None = None,
 ) -> RunReport:
-    """Asks what is missing, here or where the executor says. say: takes one sentence per deviation from the lock.
+    """Asks what is missing, here or where the executor says. say: takes one sentence per deviation from the lock
+    and per field of a task that was read as another.
 
     Raises UserError for the user's mistakes.
     """
@@ -49,7 +50,7 @@ def run_study(
     if changed:
         store.mark()
         Journal(store, study.study_id).deviations(changed)
-    return run(study, store, progress=progress, executor=executor)
+    return run(study, store, progress=progress, executor=executor, say=say)
 
 
 def lock_study(document: Path) -> Lock:

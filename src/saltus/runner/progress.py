@@ -44,7 +44,7 @@ class Clock:
     names: Sequence[str]
     """What each model is called, by its position in the study."""
     tallies: dict[Share, Tally] = field(default_factory=dict)
-    """The latest of every share that has begun; one that is begun anew starts from nothing."""
+    """The latest of every share that has begun; one that is begun again starts from nothing."""
     last: float = 0.0
     began: float = field(default_factory=time.monotonic)
 

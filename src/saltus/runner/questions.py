@@ -1,8 +1,8 @@
 """What a study asks of one model, made lazily: items × conditions × repeats, item outermost.
 
 Conditions of one item stand next to each other so that shared prefixes are near. What is rendered depends on the
-study alone, so the first `Work.keep` questions are kept for the next model of a series; the rest are made anew, which
-keeps memory flat. Tasks and conditions are strangers' code: what they raise becomes a failure of that item.
+study alone, so the first `Work.keep` questions are kept for the next model of a series; the rest are made again,
+which keeps memory flat. Tasks and conditions are third-party code: what they raise becomes a failure of that item.
 """
 
 from __future__ import annotations

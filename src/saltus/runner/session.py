@@ -1,7 +1,7 @@
 """One worker's part in a run: it asks the models of its shares and stores what they say, through a writer of its own.
 
-A session crosses to another process by being made anew there: pickled, it is the study, the store's place and the
-models, and where it is unpickled it opens the store, makes the tasks and begins a log. So a worker needs the same
+A session crosses to another process by being created again there: pickled, it is the study, the store's place and the
+models; unpickling opens the store, makes the tasks and begins a log. So a worker needs the same
 packages as the driver, the study's files under the same paths, and the store; it looks for the driver's log there,
 and one that does not see it refuses to work, since its answers would be stored where nobody looks.
 """

@@ -50,7 +50,7 @@ class CurveKey:
     """Labels along the seed axis."""
     why_no_soft: str | None = None
     caveats: tuple[str, ...] = ()
-    """Said by whoever assembled the curve: unequal tokens, rows left out."""
+    """Stated by the assembler: unequal tokens, rows left out."""
     pooled: bool = False
     """Different models of several families lie on this one curve."""
     token_length: float | None = None
@@ -64,10 +64,20 @@ class Suspect:
     """Points of one curve that a guard suspects."""
 
     guard: str
-    severity: Literal["disqualifying", "caution"]
+    severity: Literal["disqualifying", "doubt", "caution"]
     why: str
     mask: Bools
     """(S, P): True where suspected; all False for a caution about the whole curve."""
+    standing: bool = False
+    """It fires by itself: the curve is not judged again without the points."""
+    rising: bool = False
+    """It counts only where the score rises."""
+    alone: bool = False
+    """One channel alone moves there, or there is but one."""
+    harmless: bool = False
+    """It becomes a caveat and does not lower the finding's integrity."""
+    dropped: bool = False
+    """The points are left out from the start: the verdict is given without them."""
 
 
 @dataclass(frozen=True)

@@ -251,7 +251,7 @@ def _rises(points: Points, along: Floats, grids: tuple[Floats, Floats], where: F
     """Sigmoids of `along` over a grid of midpoints, steepnesses and upper levels; the lower level is fitted.
 
     The grid is looked through twice, the second time finely around what fitted: many items make the truth fall
-    between the nodes of any coarse one. where: (Q, 2) places to foretell, and their weights.
+    between the nodes of any coarse one. where: (Q, 2) places to predict, and their weights.
     """
     middles, steeps = grids
     for last in (False, True):
@@ -289,7 +289,7 @@ def _nodes(
 def _averaged(fitted: Floats, there: Floats, points: Points, prior: Floats, free: int) -> Prediction | None:
     """Mean and error of the predictions `there` (G,) of all candidates `fitted` (G, N), each by its likelihood.
 
-    Candidates that fit alike and disagree about what follows make the error wide, and an absurd one cannot speak alone.
+    Candidates that fit alike and disagree about what follows make the error wide; an absurd one cannot decide alone.
     """
     chi2 = ((points.y - fitted) ** 2 / points.var).sum(axis=1)
     if not np.isfinite(chi2).any():

@@ -3,7 +3,7 @@
 A sequential procedure without effects: given what was measured at the checkpoints asked so far, it names the
 next ones or stops. It begins with an even net over the axis, then asks where the onset may still lie and along
 the rise, and stops when the onset's interval is as narrow as wanted. Where nothing is wanted, it stops when
-asking every checkpoint would not make the interval much narrower, which it foretells from the fitted curve
+asking every checkpoint would not make the interval much narrower, which it predicts from the fitted curve
 (Fisher information). What it asks decides nothing: the verdict on the asked points is the ordinary one.
 Known limits: a rise and fall between two neighbours of the first net is not seen; noise with memory makes
 neighbouring checkpoints say less than predicted.

@@ -4,7 +4,7 @@ From the best node on, damped Gauss–Newton steps in midpoint and log width, wi
 (variable projection; Golub & Pereyra 1973). What the points do not decide, as where in a gap between two of them a
 step lies, is decided by a slight pull to the middle of what the profile admits.
 Known limits: the form, and whether a drift takes part, are those of the best node; profiles are in single precision, so
-in other company an end of an interval moves by about 1e-4 of a decade.
+with other curves in the batch an end of an interval moves by about 1e-4 of a decade.
 """
 
 from __future__ import annotations

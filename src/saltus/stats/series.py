@@ -15,7 +15,7 @@ from saltus.stats.batch import Bools, Channel, CurveBatch, Floats
 
 TINY = 1e-12
 LEAST_PAIRED, PAIRED_STEPS = 0.1, 3
-"""Shared items never make noise smaller than this, and fewer steps than this tell nothing of it."""
+"""Shared items never make noise smaller than this, and fewer steps than this give no estimate of it."""
 PLACES = 64
 """Positions that a range is divided into where a series has more points than that."""
 

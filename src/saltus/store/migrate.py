@@ -1,8 +1,8 @@
 """Rewrites a store of format 1 (saltus 0.1) as format 2, beside it; the old one is kept under another name.
 
-What is written anew: the logs (each line gets its own hash, times stay), answers (they say whose they are),
+What is rewritten: the logs (each line gets its own hash, times stay), answers (they say whose they are),
 store.json. What stays as it was: every answer, item, ask, and their keys. Keys of format 1 were hashes over JSON, so
-a stranger cannot recompute them from this release's contract, and a question that only shares its prompt with an old
+they cannot be recomputed from this release's contract, and a question that only shares its prompt with an old
 one is asked again; questions that were asked are known. Identities of local models that this release computes
 otherwise are found through `alias` lines when the model is next opened.
 """

@@ -137,7 +137,7 @@ class Writer:
             kind: put_rows(self._store, f"{stem}.{kind}.parquet", kind, rows) for kind, rows in buffers.items() if rows
         }
         speed = {"tokens": self._tokens, "seconds": round(self._asking, 3)}
-        self._count += 1  # before the line: what is interrupted right after it is written anew, under new names
+        self._count += 1  # before the line: what is interrupted right after it is written again, under new names
         inside = sorted({i for i, _ in self._answers.values()} | {row.model for row in self._asks})
         more = {"models": inside} if inside not in ([], [self._base]) else {}
         self._log.append("segment", {"model": self._base, "files": files, **more, **speed})

@@ -7,6 +7,7 @@ that a pattern resolves to are no part of it: a new checkpoint that matches is a
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -184,12 +185,7 @@ class Study:
         """Every task of the document. Raises UserError for an unknown name or option."""
         made: list[Task] = []
         for where, name, options in _named(self.document.tasks, "tasks", self.name):
-            part = plugins.split(name)
-            if not isinstance(options, dict):
-                raise UserError(f"options of `{name}` are {options!r}", where=where, wanted="`{name: {option: value}}`")
-            factory = plugins.load("tasks", part.name, where, base=self.base)
-            found = factory(part.source, self.base, **options)
-            made += found if isinstance(found, list) else [found]  # a group is all its tasks
+            made += tasks_named(name, options, self.base, where)
         _refuse_twins([t.name for t in made], "task", self.name)
         known = {n for t in made for n in task_names(t)}
         for i, entry in enumerate(self.document.models):
@@ -243,6 +239,29 @@ class Study:
     def condition_id(self, conditions: tuple[Condition, ...]) -> str:
         """`typos[rate=0.02]`; crosses joined by `+`."""
         return "+".join(condition_label(c.kind, c.level_name, c.level) for c in conditions)
+
+
+def tasks_named(name: str, options: Any, base: Path, where: str) -> list[Task]:
+    """The task of a name such as `jsonl:items.jsonl`, or all tasks of a group. Raises UserError for what it refuses."""
+    part = plugins.split(name)
+    if not isinstance(options, dict) or not all(isinstance(option, str) for option in options):
+        raise UserError(f"options of `{name}` are {options!r}", where=where, wanted="`{name: {option: value}}`")
+    if "source" in options:
+        raise UserError(
+            f"`source` is no option of `{name}`",
+            where=where,
+            wanted="the source behind the name",
+            do=f"write `{part.name}:{options['source']}`, with its other options as before",
+        )
+    if "base" in options:
+        raise UserError(f"`base` is no option of `{name}`", where=where, do="paths start from the study's folder")
+    factory = plugins.load("tasks", part.name, where, base=base)
+    try:
+        inspect.signature(factory).bind(part.source, base, **options)
+    except TypeError as error:
+        raise UserError(f"`{name}` does not take these options: {error}", where=where) from error
+    found = factory(part.source, base, **options)
+    return found if isinstance(found, list) else [found]
 
 
 def load(path: Path | str) -> Study:

@@ -2,7 +2,7 @@
 
 Prompts are built from the task's own prefixes and defaults as BIG-bench builds them, with three differences.
 White space at the end of the output prefix goes to the answer (tokenizers expect ` 42`; the text is the same).
-Choices stand in an order fixed by the example rather than drawn anew. Generation stops before `stop_string`
+Choices stand in an order fixed by the example rather than drawn each time. Generation stops before `stop_string`
 (BIG-bench cuts after it). Of the metrics, multiple choice, exact match and log-likelihood are computed; others
 are named in the provenance. Partial `target_scores` count as right only for the best choice. The canary string
 never reaches a prompt.

@@ -20,14 +20,21 @@ from typing import Any, NoReturn, overload
 import numpy as np
 
 from saltus.errors import UserError
+from saltus.hashing import content_hash
 from saltus.records import Item, Settings
 from saltus.tasks import options
+from saltus.tasks.answers import Reader, reader_of
 from saltus.tasks.draws import LazyItems
-from saltus.tasks.rendering import LETTERS, STYLES
-from saltus.tasks.rows import KINDS, kind_of, row_item
+from saltus.tasks.fields import Fields, fields_of
+from saltus.tasks.framing import framing
+from saltus.tasks.rendering import LETTERS, STYLES, is_cloze, is_glued
+from saltus.tasks.rows import KINDS, kind_of, row_id, row_item
 from saltus.tasks.text import FORMATS, Kind, TextTask
 
-OPTIONS = ("kind", "format", "style", "examples", "max_tokens", "stop", "skill", "name", "licence")
+OPTIONS = (
+    *("kind", "fields", "answers", "format", "style", "delimiter", "target_delimiter", "examples"),
+    *("max_tokens", "stop", "extract", "normalise", "skill", "name", "licence"),
+)
 
 
 def _no_number(word: str) -> NoReturn:
@@ -50,6 +57,12 @@ class Rows(Sequence[Item]):
     """Line number of each row, from 1."""
     renamed: Mapping[int, str] = field(repr=False)
     """Row index → id, where rows without an id are equal to the last letter."""
+    fields: Fields = field(default_factory=Fields, repr=False)
+    """Which field holds what, and what was mapped."""
+    clozes: int = 0
+    """Rows whose question breaks off, for the answer to complete it."""
+    glued: int = 0
+    """Rows whose question ends in a sign that the answer follows without a space."""
 
     def __post_init__(self) -> None:
         self._file = os.open(self.path, os.O_RDONLY)
@@ -57,7 +70,7 @@ class Rows(Sequence[Item]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process opens the file itself."""
-        return read, (self.path, self.kind)
+        return read, (self.path, self.kind, Fields(self.fields.stated, self.fields.answers))
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -74,11 +87,12 @@ class Rows(Sequence[Item]):
         start, end = self.offsets[index], self.offsets[index + 1]
         where = f"{self.path.name}:{self.lines[index]}"
         row = _parsed(os.pread(self._file, end - start, start), where)
-        return row_item(row, self.kind, where, self.renamed.get(index))
+        id_ = self.renamed.get(index) or row_id(row, where)
+        return row_item(self.fields.read(row, self.kind, where), self.kind, where, id_, self.fields)
 
 
-def read(path: Path, kind: Kind | None = None) -> Rows:
-    """The items of a file, checked. kind: what every row is, where rows do not say.
+def read(path: Path, kind: Kind | None = None, fields: Fields | None = None) -> Rows:
+    """The items of a file, checked. kind: what every row is, where rows do not say. fields: which field holds what.
 
     Raises UserError for a missing or empty file, malformed JSON, a row without question or gold answer, a gold
     answer that is not among the choices, kinds that differ, or an id that stands twice.
@@ -90,24 +104,27 @@ def read(path: Path, kind: Kind | None = None) -> Rows:
             do="check the path; it starts from the study's folder",
         )
     offsets, lines, ids, stated = array("Q"), array("Q"), array("Q"), bytearray()
-    digest, offset = hashlib.sha256(), 0
+    digest, offset, clozes, glued, fields = hashlib.sha256(), 0, 0, 0, fields or Fields()
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             digest.update(line)
             if line.strip():
                 where = f"{path.name}:{number}"
-                row = _parsed(line, where)
+                raw = _parsed(line, where)
+                row = fields.read(raw, kind, where)
                 kind = _same_kind(row, kind, where)
-                item = row_item(row, kind, where)
+                item = row_item(row, kind, where, row_id(raw, where), fields)
+                clozes += is_cloze(item)
+                glued += is_glued(item)
                 offsets.append(offset)
                 lines.append(number)
                 ids.append(_short(item.id))
-                stated.append(row.get("id") is not None)
+                stated.append(raw.get("id") is not None)
             offset += len(line)
     if kind is None or not lines:
         raise UserError("the file has no rows", where=path.name, wanted="one JSON object per line")
     offsets.append(offset)
-    rows = Rows(path, kind, f"sha256:{digest.hexdigest()}", offsets, lines, {})
+    rows = Rows(path, kind, f"sha256:{digest.hexdigest()}", offsets, lines, {}, fields, clozes, glued)
     rows.renamed = _renamed(rows, ids, stated)
     return rows
 
@@ -186,46 +203,71 @@ def _renamed(rows: Rows, ids: array[int], stated: bytearray) -> dict[int, str]:
 
 
 def make(source: str | None = None, base: Path | None = None, **given: Any) -> TextTask:
-    """`jsonl:FILE`, options kind, format, style, examples, max_tokens, stop, skill, name, licence."""
+    """`jsonl:FILE` with OPTIONS; see docs/add-a-task.md."""
     if not source:
         raise UserError("`jsonl` names no file", wanted="`jsonl:items.jsonl`")
     part = f"jsonl:{source}"
     options.refuse_unknown(part, given, OPTIONS)
-    folder = base or Path()
-    stated = given.get("kind")
-    rows = read(folder / source, _kind(part, stated) if stated is not None else None)
+    folder, stated, fields = base or Path(), given.get("kind"), fields_of(part, given)
+    rows = read(folder / source, _kind(part, stated) if stated is not None else None, fields)
     format_ = options.one_of(part, "format", given.get("format", FORMATS[rows.kind][0]), FORMATS[rows.kind])
     if format_ == "letters":
         _refuse_many(rows)
-    default = "plain" if rows.kind == "loglikelihood" else "qa"
-    style = options.one_of(part, "style", given.get("style", default), STYLES)
+    framed = framing(part, given, rows.kind, rows.clozes if format_ == "cloze" else 0, rows.glued)
+    reader = _reader(part, given, rows.kind)
+    asked = {"format": (format_, FORMATS[rows.kind][0]), **framed.shown, **_shown(reader)}
     examples = given.get("examples")
-    shown = {"format": (format_, FORMATS[rows.kind][0]), "style": (style, default)}
-    stop = given.get("stop", ["\n"])
-    stop = [stop] if isinstance(stop, str) else stop
     return TextTask(
-        name=str(given.get("name") or options.named(part, shown)),
+        name=str(given.get("name") or options.named(part, asked)),
         kind=rows.kind,
         format=format_,
         source=rows,
-        style=STYLES[style],
+        style=STYLES[framed.style],
+        cloze=STYLES["plain"] if framed.auto else None,
+        delimiter=framed.delimiter,
+        target_delimiter=framed.target_delimiter,
+        glued=framed.glued,
         listed=format_ == "letters",
         skill=str(given.get("skill") or rows.path.stem),
+        version=framed.version + (f".{content_hash(reader)[7:13]}" if reader else ""),
+        reader=reader,
+        notes=tuple(fields.seen),
         settings=Settings(
             max_tokens=options.whole(part, "max_tokens", given.get("max_tokens", 64), 1, 1 << 20),
-            stop=tuple(map(str, stop)),
+            stop=options.texts(part, "stop", given.get("stop", ["\n"])),
         ),
-        examples=read(folder / examples, rows.kind) if examples else None,
+        examples=read(folder / examples, rows.kind, fields) if examples else None,
         provenance={
             "source": source,
             "sha256": rows.sha256,
             "n": len(rows),
             "kind": rows.kind,
             "licence": given.get("licence"),
-            "style": style,
+            "style": framed.style,
+            "frame": framed.in_words(len(rows)),
+            "fields": "; ".join(fields.seen),
             "examples": examples,
         },
     )
+
+
+def _reader(part: str, given: Mapping[str, Any], kind: Kind) -> Reader | None:
+    stated = [name for name in ("extract", "normalise") if given.get(name)]
+    if stated and kind != "generate":
+        raise UserError(
+            f"`{stated[0]}` of `{part}` reads what a model writes, and here nothing is written: the kind is {kind}",
+            wanted="items of the kind generate",
+            do="--set kind=generate, or leave the option out",
+        )
+    return reader_of(part, given)
+
+
+def _shown(reader: Reader | None) -> dict[str, tuple[Any, Any]]:
+    """What of a reader stands in the task's name."""
+    return {
+        "extract": (reader and reader.extract, None),
+        "normalise": ("+".join(reader.normalise) if reader else "", ""),
+    }
 
 
 def _kind(part: str, stated: Any) -> Kind:

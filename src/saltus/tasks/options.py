@@ -53,6 +53,21 @@ def flag(part: str, name: str, value: Any) -> bool:
     return value
 
 
+def text(part: str, name: str, value: Any) -> str | None:
+    """value as a text or None, or UserError."""
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"`{name}` of `{part}` is {value!r}", wanted="a text, in quotes where it is white space")
+    return value
+
+
+def texts(part: str, name: str, value: Any) -> tuple[str, ...]:
+    """value as texts: one, a list of them, or none; else UserError."""
+    values = [] if value is None else value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(v, str | int | float) and not isinstance(v, bool) and v != "" for v in values):
+        raise UserError(f"`{name}` of `{part}` is {value!r}", wanted="a text or a list of texts, none empty")
+    return tuple(map(str, values))
+
+
 def one_of(part: str, name: str, value: Any, known: Iterable[str]) -> str:
     """value if it is among known, or UserError naming the nearest."""
     known = sorted(known)

@@ -13,6 +13,8 @@ from saltus.errors import UserError, nearest
 from saltus.records import Item
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_CLOSING = "\"')]}»”’*"
+_ENDING = "?:.!？：。！…؟;"
 STYLE_KEY = "asked_in_style"
 """Where in `Item.meta` the condition `style` leaves its level."""
 
@@ -60,6 +62,17 @@ def style_of(item: Item, default: Style) -> Style:
     """The style a condition gave the item, else the task's."""
     name = item.meta.get(STYLE_KEY)
     return default if name is None else style_named(name)
+
+
+def is_cloze(item: Item) -> bool:
+    """Whether the question breaks off for the answer to complete it: it ends like no sentence, and is one line."""
+    text = item.question.rstrip().rstrip(_CLOSING)
+    return bool(text) and "\n" not in item.question and text[-1] not in _ENDING
+
+
+def is_glued(item: Item) -> bool:
+    """Whether the question ends in a sign that its answer follows without a space, as in `7+6=` or `f(`."""
+    return item.question[-1:] in tuple("=([{/\"“‘'")
 
 
 def prompt(item: Item, style: Style, *, listed: bool = False, lettered: bool = False) -> str:

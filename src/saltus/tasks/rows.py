@@ -13,6 +13,7 @@ from typing import Any
 
 from saltus.errors import UserError, nearest
 from saltus.records import Item
+from saltus.tasks.fields import Fields
 from saltus.tasks.rendering import LETTERS
 from saltus.tasks.text import PRIMARY, Kind
 
@@ -44,8 +45,14 @@ def row_id(row: Mapping[str, Any], where: str) -> str:
     return "row-" + hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
-def row_item(row: Mapping[str, Any], kind: Kind, where: str, id_: str | None = None) -> Item:
-    """The item of a row. Raises UserError naming the field, what was wanted and what to do."""
+def row_item(
+    row: Mapping[str, Any], kind: Kind, where: str, id_: str | None = None, fields: Fields | None = None
+) -> Item:
+    """The item of a row in our fields. Raises UserError naming the field, what was wanted and what to do.
+
+    fields: how its answer names a choice, and how the rows of its `demos` are read.
+    """
+    fields = fields or Fields()
     texts = {name: _text(row, name, where) for name in TEXTS}
     if not texts["question"] and not texts["context"]:
         raise UserError(
@@ -57,7 +64,7 @@ def row_item(row: Mapping[str, Any], kind: Kind, where: str, id_: str | None = N
     name, answer = _answer(row, where)
     if kind == "multiple_choice":
         choices = _choices(row, where)
-        gold = _gold(answer, name, choices, where)
+        gold = _gold(answer, name, choices, where, fields)
         target: tuple[str, ...] = tuple(choices[g] for g in gold)
     else:
         choices, gold = (), ()
@@ -69,7 +76,7 @@ def row_item(row: Mapping[str, Any], kind: Kind, where: str, id_: str | None = N
         choices=choices,
         gold=gold,
         target=target[0] if len(target) == 1 else target,
-        demos=_demos(row, kind, where),
+        demos=_demos(row, kind, where, fields),
         group=texts["group"],
         difficulty=_difficulty(row, where),
         parent_id=texts["parent_id"],
@@ -134,24 +141,62 @@ def _choices(row: Mapping[str, Any], where: str) -> tuple[str, ...]:
     return choices
 
 
-def _gold(answer: Any, name: str, choices: Sequence[str], where: str) -> tuple[int, ...]:
+def _gold(answer: Any, name: str, choices: Sequence[str], where: str, fields: Fields) -> tuple[int, ...]:
     """Indices of the right choices: a text is a choice's text, else its letter; a whole number its index."""
     found: list[int] = []
-    for one in answer if isinstance(answer, list) else [answer]:
-        if isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(choices):
-            found.append(one)
-        elif isinstance(one, str) and one in choices:
-            found += [k for k, choice in enumerate(choices) if choice == one]
-        elif isinstance(one, str) and len(one) == 1 and one in LETTERS[: len(choices)]:
-            found.append(LETTERS.index(one))
-        else:
-            raise UserError(
-                f"`{name}` is {one!r}, which is not among the choices",
-                where=where,
-                wanted=f"the text of a choice, its letter (A to {LETTERS[min(len(choices), 26) - 1]}) "
-                f"or its index (0 to {len(choices) - 1})",
-            )
+    given = answer if isinstance(answer, list) else [answer]
+    counted = fields.answers == "auto" and any(isinstance(one, int) and str(one) not in choices for one in given)
+    for one in given:
+        if isinstance(one, bool) or not isinstance(one, str | int | float):
+            raise _not_among(one, name, choices, where)
+        indexed = counted and isinstance(one, int)
+        at = [int(one)] if indexed else _places(one, choices, fields, name, where)
+        if not at or not all(0 <= k < len(choices) for k in at):
+            raise _not_among(one, name, choices, where)
+        found += at
+    if counted:
+        fields.note(f"`{name}` as a whole number is read as an index of `choices`, from 0")
     return tuple(sorted(set(found)))
+
+
+def _places(one: str | float, choices: Sequence[str], fields: Fields, name: str, where: str) -> list[int]:
+    """The choices that one answer names; empty where none."""
+    texts = [k for k, choice in enumerate(choices) if choice == str(one)]
+    letter = LETTERS.find(one.upper()) if isinstance(one, str) and len(one) == 1 else -1
+    count = int(one) if isinstance(one, int) or (isinstance(one, str) and one.isdecimal()) else None
+    if fields.answers != "auto":
+        counted = [] if count is None else [count - (fields.answers == "number")]
+        return {"text": texts, "letter": [letter], "index": counted, "number": counted}[fields.answers]
+    if isinstance(one, int):
+        if one < len(choices) and one not in texts:  # several that are no texts are indices, see `_gold`
+            raise _either(one, name, where, "text", "index")
+        return texts
+    if not texts and 0 <= letter < len(choices):
+        fields.note(f"`{name}` as a letter is read as the place in `choices`")
+        return [letter]
+    if not texts and count is not None and count <= len(choices):
+        raise _either(one, name, where, "index", "number")
+    return texts
+
+
+def _either(one: Any, name: str, where: str, *ways: str) -> UserError:
+    means = {"text": "the choice of that text", "index": "the place from 0", "number": "the place from 1"}
+    return UserError(
+        f"`{name}` is {one!r}: {' or '.join(means[way] for way in ways)}?",
+        where=where,
+        wanted="the text of a choice or its letter",
+        do=" or ".join(f"--set answers={way} ({means[way]})" for way in ways),
+    )
+
+
+def _not_among(one: Any, name: str, choices: Sequence[str], where: str) -> UserError:
+    last = LETTERS[min(len(choices), 26) - 1]
+    return UserError(
+        f"`{name}` is {one!r}, which is not among the choices",
+        where=where,
+        wanted=f"the text of a choice, its letter (A to {last}) or its index (0 to {len(choices) - 1})",
+        do="--set answers=number, if places are counted from 1" if one == len(choices) else "",
+    )
 
 
 def _targets(answer: Any, name: str, where: str) -> tuple[str, ...]:
@@ -161,10 +206,14 @@ def _targets(answer: Any, name: str, where: str) -> tuple[str, ...]:
     return tuple(map(str, values))
 
 
-def _demos(row: Mapping[str, Any], kind: Kind, where: str) -> tuple[Item, ...]:
+def _demos(row: Mapping[str, Any], kind: Kind, where: str, fields: Fields) -> tuple[Item, ...]:
     value = row.get("demos")
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(d, dict) for d in value):
         raise UserError(f"`demos` is {value!r}", where=where, wanted="a list of rows like this one")
-    return tuple(row_item(d, kind, f"{where}: demos[{i}]") for i, d in enumerate(value))
+    demos = []
+    for i, demo in enumerate(value):
+        here = f"{where}: demos[{i}]"
+        demos.append(row_item(fields.read(demo, kind, here), kind, here, row_id(demo, here), fields))
+    return tuple(demos)

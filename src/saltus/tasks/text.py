@@ -18,7 +18,8 @@ from saltus.errors import UserError
 from saltus.records import Answer, Floor, Item, Request, Score, Settings
 from saltus.scoring import alternatives, choice_scores, generated_scores, target_scores
 from saltus.tasks import floors
-from saltus.tasks.rendering import LETTERS, STYLES, Style, continuation, prompt, style_of
+from saltus.tasks.answers import Reader
+from saltus.tasks.rendering import LETTERS, STYLES, Style, continuation, is_cloze, is_glued, prompt, style_of
 
 Kind = Literal["multiple_choice", "generate", "loglikelihood"]
 PRIMARY: dict[Kind, tuple[str, str | None]] = {
@@ -53,6 +54,18 @@ class TextTask:
     """Worked examples in their order; None: other items."""
     extract: str | None = None
     """Regular expression whose first match is the generated answer; no match is an empty one."""
+    cloze: Style | None = None
+    """The style of items that break off for their answer; None: that of all."""
+    delimiter: str | None = None
+    """Between context and question, where it is not the style's."""
+    target_delimiter: str | None = None
+    """Between prompt and answer, where it is not the style's."""
+    glued: bool = False
+    """Answers follow a question that ends in a sign such as `=` without a space; else the style's delimiter stands."""
+    reader: Reader | None = None
+    """What of an answer and of a target is compared; None: all of it, as it is."""
+    notes: tuple[str, ...] = ()
+    """What was read other than it is called."""
 
     styles: ClassVar[tuple[str, ...]] = tuple(STYLES)
 
@@ -89,7 +102,7 @@ class TextTask:
         return found
 
     def ask(self, item: Item) -> Generator[Request, Answer, None]:
-        style = style_of(item, self.style)
+        style = self._style(item)
         text = prompt(item, style, listed=self.listed, lettered=self.lettered)
         if self.kind == "generate":
             yield Request(kind="generate", prompt=text, settings=self.settings)
@@ -111,7 +124,18 @@ class TextTask:
         if self.extract and answers:
             found = re.search(self.extract, answers[0].text)
             answers = [replace(answers[0], text=found[0] if found else ""), *answers[1:]]
-        return generated_scores(item, answers, delimiter=style_of(item, self.style).delimiter)
+        if self.reader and answers:
+            answers = [replace(answers[0], text=self.reader.answer(answers[0].text)), *answers[1:]]
+            item = replace(item, target=tuple(map(self.reader.target, alternatives(item))))
+        return generated_scores(item, answers, delimiter=self._style(item).delimiter)
+
+    def _style(self, item: Item) -> Style:
+        style = style_of(item, self.cloze if self.cloze is not None and is_cloze(item) else self.style)
+        if self.delimiter is not None:
+            style = replace(style, context="{}" + self.delimiter)
+        if self.target_delimiter is not None:
+            return replace(style, delimiter=self.target_delimiter)
+        return replace(style, delimiter="") if self.glued and is_glued(item) else style
 
     def floor(self, items: Sequence[Item]) -> Floor:
         """The best guesser that never reads the question."""

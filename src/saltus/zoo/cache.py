@@ -1,7 +1,7 @@
 """Where trained series lie, and training of those that are missing, several at a time.
 
 A series lies under `<cache>/<name>-<hash of its recipe>/seed-<n>/step-<n>`, so a changed recipe is another place
-and trains anew, and everything else is found. The cache is the `cache` option, else $SALTUS_ZOO, else
+and trains again, and everything else is found. The cache is the `cache` option, else $SALTUS_ZOO, else
 `$XDG_CACHE_HOME/saltus/zoo`, else `~/.cache/saltus/zoo`. Each worker is a process of its own with one thread
 (`python -m saltus.zoo.worker`), so training is the same whoever asks and however many train side by side.
 """

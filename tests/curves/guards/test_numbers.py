@@ -66,7 +66,7 @@ def v1(pythia: pl.DataFrame) -> pl.DataFrame:
 
 def test_guards_have_one_name_each_and_a_docstring_or_a_column():
     assert len({g.name for g in GUARDS}) == len(GUARDS)
-    assert {g.severity for g in GUARDS} == {"disqualifying", "caution"}
+    assert {g.severity for g in GUARDS} == {"disqualifying", "doubt", "caution"}
 
 
 # shots

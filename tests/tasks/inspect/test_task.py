@@ -52,8 +52,8 @@ def twice():
     def again():
         async def solve(state, generate):
             state = await generate(state)
-            said = state.output.completion
-            state.messages.append(ChatMessageUser(content=f"copy: {said}{said} ="))
+            completion = state.output.completion
+            state.messages.append(ChatMessageUser(content=f"copy: {completion}{completion} ="))
             return await generate(state)
         return solve
 
@@ -66,8 +66,8 @@ def vote():
     @solver
     def several():
         async def solve(state, generate):
-            said = [(await get_model().generate(state.messages)).completion for _ in range(8)]
-            state.output.completion = " ".join(sorted(set(said)))
+            completions = [(await get_model().generate(state.messages)).completion for _ in range(8)]
+            state.output.completion = " ".join(sorted(set(completions)))
             return state
         return solve
 

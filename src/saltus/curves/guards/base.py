@@ -6,7 +6,7 @@ Whether a suspicion matters is decided later, by judging the curve without the s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -15,7 +15,9 @@ import polars as pl
 
 from saltus.stats.batch import CurveBatch, Suspect
 
-Severity = Literal["disqualifying", "caution"]
+Severity = Literal["disqualifying", "doubt", "caution"]
+"""What a guard makes of a finding that rests on what it found: `defective`; at most `unresolved`, or a note beside the
+word; `suspect`."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,10 @@ class View:
 
 @dataclass(frozen=True)
 class Guard:
-    """`find` returns rows (pid, why) for points or (cid, why) for whole curves."""
+    """`find` returns rows (pid, why) for points, (cid, why) for whole curves, (cid, s, p, why) for points of one curve.
+
+    Rows may say more: `severity` where it is not the guard's; `standing` and the other flags of a `Suspect`.
+    """
 
     name: str
     severity: Severity
@@ -64,17 +69,40 @@ def suspects(view: View, guards: Sequence[Guard]) -> tuple[tuple[Suspect, ...], 
             continue
         if "pid" in hits.columns:
             hits = hits.unique("pid", maintain_order=True).join(seats, on="pid").unique(["cid", "s", "p"])
-        else:
+        elif "p" not in hits.columns:
             hits = hits.with_columns(s=None, p=None)
-        for cid, why, s, p in (
+        defaults = {
+            "severity": guard.severity,
+            "standing": False,
+            "rising": False,
+            "alone": False,
+            "harmless": False,
+            "dropped": False,
+        }
+        hits = hits.with_columns(pl.lit(v).alias(c) for c, v in defaults.items() if c not in hits.columns)
+        for cid, why, s, p, severity, *flags in (
             hits.sort("cid", "s", "p")
-            .group_by("cid", maintain_order=True)
+            .group_by("cid", *defaults, maintain_order=True)
             .agg(pl.col("why").first(), "s", "p")
+            .select("cid", "why", "s", "p", *defaults)
             .iter_rows()
         ):
             mask = np.zeros(view.batch.shape[1:], dtype=bool)
             for i, j in zip(s, p):
                 if i is not None:
                     mask[i, j] = True
-            found[cid].append(Suspect(guard.name, guard.severity, why, mask))
+            found[cid].append(Suspect(guard.name, severity, why, mask, *flags))
     return tuple(map(tuple, found))
+
+
+def guarded(batch: CurveBatch, found: tuple[tuple[Suspect, ...], ...]) -> CurveBatch:
+    """The batch with its suspects, without the points that are dropped; what is harmless becomes a caveat."""
+    seen, keys = batch.seen.copy(), list(batch.keys)
+    for i, several in enumerate(found):
+        for suspect in several:
+            if suspect.dropped:
+                seen[i] &= ~suspect.mask
+        harmless = [s.why for s in several if s.harmless]
+        if harmless:
+            keys[i] = replace(keys[i], caveats=(*(f"{why[0].upper()}{why[1:]}." for why in harmless), *keys[i].caveats))
+    return replace(batch, keys=tuple(keys), seen=seen, suspects=found)

@@ -53,7 +53,8 @@ def equal_pairs(points: pl.DataFrame) -> pl.DataFrame:
     """Pairs of checkpoints of a run that share numbers: weighed, with `earlier` (axis), `adjacent`, `moved`, `pids`.
 
     `moved` is False while the run is still in its first state at the later one: an optimiser's first steps
-    change next to nothing. `pids` are the later points whose number equals the earlier one.
+    change next to nothing. `pids` are the later points whose number equals the earlier one (`pids_earlier`), `off` and
+    `off_earlier` by how many errors the two lie outside their own neighbours, in the middle of the comparisons.
     """
     run = ["series_label", "run", "seed"]
     rows = points.filter(pl.col("within") & pl.col("slice").is_null())
@@ -62,7 +63,8 @@ def equal_pairs(points: pl.DataFrame) -> pl.DataFrame:
     grid = rows.select(*run, "at").unique().with_columns(k=pl.col("at").rank("dense").over(run).cast(pl.Int64))
     rows = rows.join(grid, on=[*run, "at"], nulls_equal=True)
     cell = [*run, "task", "condition", "slice", "metric"]
-    columns = [*cell, "pid", "at", "k", "y", "value", "n", "role"]
+    rows = rows.with_columns(off=_off(cell))
+    columns = [*cell, "pid", "at", "k", "y", "value", "n", "role", "off"]
     equal = (
         rows.select(columns)
         .join(
@@ -84,14 +86,19 @@ def equal_pairs(points: pl.DataFrame) -> pl.DataFrame:
         rows.select(columns)
         .join(several.drop("cells"), on=[*run, "k"], nulls_equal=True)
         .join(
-            rows.select(*cell, pl.col("k").alias("k_earlier"), pl.col("y").alias("y_earlier")),
+            rows.select(*cell, *(pl.col(c).alias(f"{c}_earlier") for c in ("k", "y", "pid", "off"))),
             on=[*cell, "k_earlier"],
             nulls_equal=True,
         )
         .with_columns(same=pl.col("y") == pl.col("y_earlier"))
     )
     same = compared.filter("same").group_by(pair)
-    later = same.agg(pl.col("pid").alias("pids"), pl.col("earlier").first())
+    later = same.agg(
+        pl.col("pid").alias("pids"),
+        pl.col("pid_earlier").alias("pids_earlier"),
+        pl.col("earlier", "at").first(),
+        pl.col("off", "off_earlier").median(),
+    )
     return (
         weigh(compared, pair)
         .join(later, on=pair, nulls_equal=True)
@@ -99,6 +106,14 @@ def equal_pairs(points: pl.DataFrame) -> pl.DataFrame:
         .with_columns(adjacent=pl.col("k") - pl.col("k_earlier") == 1, moved=pl.col("moved").fill_null(True))
         .sort(pair, nulls_last=True)
     )
+
+
+def _off(cell: list[str]) -> pl.Expr:
+    """By how many errors a point lies outside the span of its two neighbours; null where one is missing."""
+    before, y, after = (pl.col("y").shift(k).over(cell, order_by="k") for k in (1, 0, -1))
+    outside = pl.max_horizontal(y - pl.max_horizontal(before, after), pl.min_horizontal(before, after) - y)
+    there = before.is_not_null() & after.is_not_null()
+    return pl.when(there).then(outside.clip(0) / (pl.col("se") * 1.5**0.5))
 
 
 def _moved(rows: pl.DataFrame, run: list[str]) -> pl.DataFrame:

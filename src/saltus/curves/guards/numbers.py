@@ -10,61 +10,14 @@ larger number of shots are suspected, because caches return the older answer and
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import polars as pl
 
 from saltus.curves.guards.base import Guard, View, guard
 from saltus.curves.guards.equality import DECIDED_ADJACENT, DECIDED_APART, equal_pairs, weigh
 
-SAME_ITEMS = 0.9
-"""Share of a point's items that other points have too, from which on it is the same set with gaps."""
-
-
-def _odd_ones(view: View, column: str) -> pl.DataFrame:
-    """Cells whose column is not what most of their curve has (the larger n where counts tie), with `usual`."""
-    rows = view.trained.filter(pl.col(column).is_not_null())
-    counts = rows.group_by("cid", "channel", column).agg(
-        pl.len().alias("k"), pl.col("n").max(), pl.col("fit").min().alias("from"), pl.col("pid").min().alias("like")
-    )
-    mixed = counts.filter(pl.len().over("cid", "channel") > 1)
-    usual = (
-        mixed.sort("k", "n", "from", column, descending=[True, True, False, False])
-        .unique(["cid", "channel"], keep="first", maintain_order=True)
-        .select("cid", "channel", "like", pl.col(column).alias("usual"))
-    )
-    return rows.join(usual, on=["cid", "channel"]).filter(pl.col(column) != pl.col("usual"))
-
-
-def _disagree(column: str, what: str) -> Callable[[View], pl.DataFrame]:
-    """A guard on a column in which all points of a curve have to agree: the minority is suspected."""
-
-    def find(view: View) -> pl.DataFrame:
-        why = pl.format(f"{what} differs within the series: {{}} here, {{}} elsewhere", column, "usual")
-        return _odd_ones(view, column).select("pid", why.alias("why"))
-
-    return find
-
-
-def _items(view: View) -> pl.DataFrame:
-    """Another set of items than elsewhere. Where the items are known, gaps and subsets are no other set."""
-    odd = _odd_ones(view, "item_set").select("pid", "like", "n")
-    why = pl.lit("the set of items is not that of the other points")
-    if not odd.height or not view.items.height:
-        return odd.select("pid", why.alias("why"))
-    pairs = odd.select("pid", "like").unique()
-    known = view.items.select("pid", "item_id")
-    sizes = known.group_by("pid").len("size")
-    usual = known.rename({"pid": "like"})
-    shared = pairs.join(known, on="pid").join(usual, on=["like", "item_id"], how="semi").group_by("pid", "like").len()
-    overlap = (
-        pairs.join(shared, on=["pid", "like"], how="left")
-        .join(sizes, on="pid")
-        .join(sizes.rename({"pid": "like", "size": "size_like"}), on="like")
-        .filter(pl.col("len").fill_null(0) < SAME_ITEMS * pl.min_horizontal("size", "size_like"))
-    )
-    return overlap.select("pid", why.alias("why"))
+OFF = 3.0
+"""Errors by which a point lies outside its neighbours for its equality with a distant one to be no plateau."""
 
 
 def _shots(view: View) -> pl.DataFrame:
@@ -99,17 +52,40 @@ def _shots(view: View) -> pl.DataFrame:
 
 
 def _stale(view: View) -> pl.DataFrame:
-    """Two checkpoints of a run with the same numbers to the last digit, after it left its untrained state."""
+    """Two checkpoints of a run with the same numbers to the last digit, after it left its untrained state.
+
+    Where one of the two lies far off its own neighbours it is that one, and less equality convicts it: the verdict is
+    given without it. Else the later one is suspected.
+    """
     pairs = equal_pairs(view.points)
     limit = pl.when("adjacent").then(DECIDED_ADJACENT).otherwise(DECIDED_APART)
-    guilty = pairs.filter((pl.col("share") > 0.5) & (pl.col("log_p") < limit) & pl.col("moved"))
-    why = pl.format(
-        "the same numbers, to the last digit, as the checkpoint at {} in {} of {} comparisons",
-        pl.col("earlier").round_sig_figs(4).cast(pl.String),
-        "same",
-        "compared",
+    several = pairs.filter((pl.col("share") > 0.5) & pl.col("moved"))
+    odd = pl.max_horizontal("off", "off_earlier") > OFF
+    stray = several.filter(odd & ~pl.col("adjacent") & (pl.col("log_p") < DECIDED_ADJACENT))
+    early = pl.col("off_earlier").fill_null(0) > pl.col("off").fill_null(0)
+    same = "the same numbers, to the last digit, as the checkpoint at {} in {} of {} comparisons"
+    stray = stray.select(
+        pl.when(early).then("pids_earlier").otherwise("pids").alias("pid"),
+        pl.format(
+            same
+            + ", which chance gives with at most {}, and far off its neighbours: another checkpoint's answers, or a"
+            " misplaced one",
+            pl.when(early).then("at").otherwise("earlier").round_sig_figs(4).cast(pl.String),
+            "same",
+            "compared",
+            pl.col("log_p").exp().round_sig_figs(2),
+        ).alias("why"),
+        pl.lit(True).alias("dropped"),
     )
-    return guilty.explode("pids").select(pl.col("pids").alias("pid"), why.alias("why"))
+    guilty = several.filter(pl.col("log_p") < limit).select(
+        pl.col("pids").alias("pid"),
+        pl.format(same, pl.col("earlier").round_sig_figs(4).cast(pl.String), "same", "compared").alias("why"),
+        pl.lit(False).alias("dropped"),
+    )
+    stray, guilty = stray.explode("pid"), guilty.explode("pid")
+    both = pairs.filter(odd).explode("pids", "pids_earlier") if stray.height else pairs.clear()
+    known = pl.concat([stray["pid"], both["pids"], both["pids_earlier"]]) if stray.height else stray["pid"]
+    return pl.concat([stray, guilty.filter(~pl.col("pid").is_in(known.implode()))])
 
 
 def _constant(view: View) -> pl.DataFrame:
@@ -260,9 +236,6 @@ def _bos(view: View) -> pl.DataFrame:
 
 
 GUARDS: tuple[Guard, ...] = (
-    guard("mixed_dtype", "disqualifying", _disagree("dtype", "the number format"), "dtype"),
-    guard("mixed_prompts", "disqualifying", _disagree("prompt_hash", "the prompt"), "prompt_hash"),
-    guard("mixed_items", "disqualifying", _items, "item_set"),
     guard("shots", "disqualifying", _shots, "n_shot"),
     guard("stale_answers", "disqualifying", _stale),
     guard("constant_likelihoods", "disqualifying", _constant),
@@ -272,7 +245,6 @@ GUARDS: tuple[Guard, ...] = (
     guard("white_space", "caution", _white_space),
     guard("off_menu", "caution", _off_menu, "off_menu"),
     guard("bos", "caution", _bos, "bos"),
-    guard("mixed_bos", "caution", _disagree("bos", "the handling of BOS"), "bos"),
     guard("unequal_items", "caution", _unequal_items),
     guard("exactly_zero", "caution", _zero),
     guard("floor_off_nominal", "caution", _floor),

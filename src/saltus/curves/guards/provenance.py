@@ -17,6 +17,8 @@ MANY = 0.5
 """Share of a point's questions from which on a tie of all choices, or a probability of 1 for all, is no accident."""
 SOME = 0.05
 """Share of cut answers worth a caution, as for answers off the menu."""
+UNREAD = 0.05
+"""Score up to which answers that hold their own target are a contradiction."""
 _RUN = ["cid", "channel", "s"]
 
 
@@ -88,6 +90,13 @@ def _share(column: str, least: float, template: str) -> Callable[[View], pl.Data
     return find
 
 
+def _held(view: View) -> pl.DataFrame:
+    """Answers that hold their own target where almost none is scored right: they are read wrong, whatever the curve."""
+    rows = view.trained.filter(pl.col("held_targets").is_not_null() & (pl.col("channel") == "hard"))
+    low = rows.filter(pl.col("y") <= UNREAD)
+    return low.select("cid", "s", "p", pl.col("held_targets").alias("why"), pl.lit(True).alias("standing"))
+
+
 def _seam(view: View) -> pl.DataFrame:
     """White space between prompt and answer, where the task's own prompts show it: the same at every point."""
     bad = view.trained.filter(pl.col("white_space") != "")
@@ -129,6 +138,7 @@ GUARDS: tuple[Guard, ...] = (
         _share("zero_likelihoods", MANY, "in {} of the questions every log-probability is exactly 0, right or wrong"),
         "zero_likelihoods",
     ),
+    guard("held_targets", "disqualifying", _held, "held_targets"),
     guard("misplaced_checkpoint", "caution", _misplaced, "trainer_step"),
     guard(
         "cut_answers",

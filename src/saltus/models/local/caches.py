@@ -5,7 +5,7 @@ transformers' own `batch_select_indices` knows keys and values only. Layers with
 tensor of a cache is selected whose first dimension counts rows, wherever the cache keeps it. A tensor of another first
 dimension makes the whole cache `Unselectable`: whoever asked then keeps the finished rows and ignores what is predicted
 for them. Limit: a tensor without rows whose first dimension happens to be their number is taken for one of rows; the
-self-check of `decoding.batches_well` is there for that.
+self-check of `decoding.company` is there for that.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 With a vocabulary of 262,144 the output head costs more than the body of a small network and its logits fill a
 megabyte per token, so rows go through it in blocks that fit a budget, into one piece of memory used again and again
-(to get it anew from the system costs a fifth of the product), and the softmax through smaller ones that stay in the
+(to allocate it each time costs a fifth of the product), and the softmax through smaller ones that stay in the
 processor's cache.
 """
 
@@ -58,7 +58,7 @@ def _logprobs(logits: torch.Tensor, tokens: torch.Tensor, rows: torch.Tensor) ->
 
 
 def _ranks(logits: torch.Tensor, chosen: torch.Tensor, tokens: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Small vocabularies at once; large ones a row at a time, so that nothing of their size is made anew."""
+    """Small vocabularies at once; large ones a row at a time, so that nothing of their size is allocated."""
     if logits.shape[1] <= NARROW:
         values, own = logits[rows], chosen[:, None]
         earlier = torch.arange(logits.shape[1], device=logits.device) < tokens[:, None]

@@ -50,7 +50,7 @@ class _Group:
     share: int
 
     def shared_mask(self) -> torch.Tensor:
-        """[blocks, 1, n · share, m]; made anew where it is too large to be kept."""
+        """[blocks, 1, n · share, m]; built on each call where it is too large to be kept."""
         if self.mask.shape[2] == self.queries.shape[1] * self.share:
             return self.mask
         return self.mask.repeat_interleave(self.share, 2)

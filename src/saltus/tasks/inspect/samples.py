@@ -221,7 +221,7 @@ def _images(sample: Sample) -> list[str]:
 
 
 def _content(sample: Sample) -> str:
-    """A hash of the sample, ids of its messages left out, as they are drawn anew each time."""
+    """A hash of the sample, ids of its messages left out, as they are generated each time."""
     data = sample.model_dump(mode="json", exclude_none=True)
     if isinstance(data.get("input"), list):
         data["input"] = [{k: v for k, v in m.items() if k != "id"} for m in data["input"]]

@@ -143,7 +143,7 @@ class _Series:
         facts = {"doc_id": index, "skill": self.source.task.task_name}
         try:
             return self._asked(doc, facts)
-        except Exception as error:  # noqa: BLE001 — strangers' templates; the item fails when asked, with this reason
+        except Exception as error:  # noqa: BLE001 — third-party templates; the item fails when asked, with this reason
             message = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
             return _item(facts, meta={"fault": f"document {index}: {message}"})
 

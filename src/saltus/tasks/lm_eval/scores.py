@@ -31,7 +31,7 @@ class Scorer:
     source: Source
     samples: int = 1
     _latest: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    """The document scored last: data sets decode it anew whenever it is looked at, and it is needed four times."""
+    """The document scored last: data sets decode it again whenever it is looked at, and it is needed four times."""
 
     @property
     def filters(self) -> list[str]:
