@@ -187,7 +187,8 @@ def own(out: Path) -> Path:
     )
     (out / "study.yaml").write_text(
         "study: own\n"
-        'models: [{from: "dir:out/checkpoint-{step}"}, {from: "dir:template/step-1", series: other, tasks: [copying]}]\n'
+        'models: [{from: "dir:out/checkpoint-{step}"}, '
+        '{from: "dir:template/step-1", series: other, tasks: [copying]}]\n'
         'tasks: [{"jsonl:items.jsonl": {style: dialogue}}, "jsonl:items.jsonl", copying]\n'
         "ask: {bos: always}\n"
     )

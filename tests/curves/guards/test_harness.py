@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 
 from saltus.curves.assemble import assemble
 from saltus.curves.guards import GUARDS
@@ -128,9 +130,7 @@ def test_software_that_changes_at_the_rise_is_said_in_the_line_of_the_word(colum
     assert (found.verdict, found.integrity) == ("sharp", "suspect")
     assert named(found, column).severity == "doubt"
     assert in_line(found)
-    from rich.console import Console
-
-    console = Console(width=200, record=True, file=open("/dev/null", "w", encoding="utf-8"))
+    console = Console(width=200, record=True, file=io.StringIO())
     console.print(terminal_table([found]))
     assert any("sharp (harness changed there)" in line for line in console.export_text().splitlines())
 

@@ -1,4 +1,4 @@
-"""Scores that stand still, checkpoints that hold another's weights, and gaps in items: what is a fault and what is not."""
+"""Scores that stand still, checkpoints that hold another's weights, and gaps in items: fault or not."""
 
 from __future__ import annotations
 

@@ -85,7 +85,8 @@ def company(net: Any, tolerance: float, window: int | None) -> Company:
 
     tolerance: in nats, of log-probabilities beyond -10 per ten nats. Tried on random tokens: some are read, one row
     leaves, more are read. A network that takes no mask, counts positions from the pads, or keeps what it has read in
-    another way than `caches` knows, gives other logits in such batches. NaN counts as agreement: it is reported where it is asked.
+    another way than `caches` knows, gives other logits in such batches. NaN counts as agreement: it is reported
+    where it is asked.
     """
     dice = torch.Generator().manual_seed(1)
     longest = max(1, min(9, (window or 9) - _STEPS))
