@@ -63,7 +63,7 @@ def test_a_system_message_is_the_context(tmp_path: Path) -> None:
 
 
 def test_other_fields_stay_metadata_and_our_own_win(tmp_path: Path) -> None:
-    row = {"question": "2+2=", "answer": "4", "prompt": "x", "label": 3, "options": {"temperature": 0, "top_k": 1}}
+    row = {"question": "2+2 is", "answer": "4", "prompt": "x", "label": 3, "options": {"temperature": 0, "top_k": 1}}
     task = made(tmp_path, row)
     (item,) = task.items(None, RNG)
     assert item.meta == {"prompt": "x", "label": 3, "options": {"temperature": 0, "top_k": 1}}

@@ -79,8 +79,9 @@ def test_the_twin_is_what_the_model_would_write(tmp_path: Path) -> None:
     written, scored = task.ask(task.items(None, RNG)[0])
     assert (written.prompt, written.settings.stop) == ("7+6=", (".",))
     assert (scored.prompt, scored.continuation) == ("7+6=", "13")
-    spaced = list(made(tmp_path, SUM, style="plain").ask(task.items(None, RNG)[0]))[1]
-    assert spaced.continuation == " 13", "the default"
+    for options, continuation in (({"style": "plain"}, "13"), ({}, " 13"), ({"target_delimiter": " "}, " 13")):
+        scored = list(made(tmp_path, SUM, **options).ask(task.items(None, RNG)[0]))[1]
+        assert scored.continuation == continuation, options
     ends = made(tmp_path, {**SUM, "question": "7+6= "}, style="plain")
     assert list(ends.ask(ends.items(None, RNG)[0]))[1].continuation == "13"
 

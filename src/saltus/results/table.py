@@ -126,23 +126,8 @@ IDENTITY = (
 )
 """Two rows that agree in these are two readings of one number."""
 
-EVIDENCE = (
-    "dtype",
-    "prompt_hash",
-    "prompt_text",
-    "task_version",
-    "filter",
-    "template",
-    "harness",
-    "transformers",
-    "item_set",
-    "bos",
-    "n_shot",
-    "weights_hash",
-    "tokenizer",
-    "trainer_step",
-    "held_targets",
-)
+EVIDENCE: tuple[str, ...] = ("dtype", "prompt_hash", "prompt_text", "task_version", "filter", "template", "harness")
+EVIDENCE += ("transformers", "item_set", "bos", "n_shot", "weights_hash", "tokenizer", "trainer_step", "held_targets")
 """Columns that say how a number was made, and of what. Read by guards where they are there."""
 SHARES = ("truncated", "off_menu", "cut_answers", "tied_choices", "zero_likelihoods", "changed_answers")
 """Shares of answers that went wrong (or yes and no, item by item), read by guards where they are there."""
