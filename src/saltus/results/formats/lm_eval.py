@@ -140,7 +140,7 @@ def _template(document: Mapping[str, Any]) -> str | None:
         "system instruction": document.get("system_instruction_sha") or document.get("system_instruction"),
         "turns": document.get("fewshot_as_multiturn") or None,
     }
-    return ", ".join(f"{name} {content_hash(str(v))[:8]}" for name, v in parts.items() if v) or None
+    return ", ".join(f"{name} {content_hash(str(v))[7:15]}" for name, v in parts.items() if v) or None
 
 
 def _name(document: Mapping[str, Any], args: Mapping[str, Any]) -> str:
@@ -215,7 +215,7 @@ def _prompt(of_task: Mapping[str, Any]) -> str | None:
     }
     if not parts:
         return None
-    return f"{parts.get('doc_to_text', '')[:60]} #{content_hash(parts)[:8]}".strip()
+    return f"{parts.get('doc_to_text', '')[:60]} #{content_hash(parts)[7:15]}".strip()
 
 
 def _filter(of_task: Mapping[str, Any]) -> str | None:
@@ -224,7 +224,7 @@ def _filter(of_task: Mapping[str, Any]) -> str | None:
     if not filters:
         return None
     names = [str(f.get("name", "")) for f in filters if isinstance(f, Mapping)]
-    return f"{'+'.join(names)} #{content_hash(re.sub(r' at 0x[0-9a-f]+', '', str(filters)))[:8]}"
+    return f"{'+'.join(names)} #{content_hash(re.sub(r' at 0x[0-9a-f]+', '', str(filters)))[7:15]}"
 
 
 def _task_rows(document: Mapping[str, Any], task: str, found: Mapping[str, Any]) -> Iterator[Row]:
