@@ -50,6 +50,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return to
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("folder", "run"), RUNS, indirect=["folder"])
 def test_a_case_gets_its_right_answer(folder: Path, run: dict[str, Any], tmp_path: Path) -> None:
     result = analyzed(folder / run["files"], run["arguments"], tmp_path / "out")
