@@ -163,7 +163,7 @@ MUTANTS = {
         (' and f.predicted == "no" and', " and", "a leap that was foreseen is sharp"),
     ],
     "judging/caveats.py": [
-        ("FALL_TOLD = 0.01", "FALL_TOLD = 0.02", "falls of noise are told"),
+        ("FALL_REPORTED = 0.01", "FALL_REPORTED = 0.02", "falls of noise are reported"),
         ("(mde / a.max_mde) ** 2", "(mde / a.max_mde)", "items by the effect, not by its square"),
         ("shape.dispersion[i] > 3 and", "shape.dispersion[i] > 2 and", "scatter told too early"),
         ("if leaps and facts.n_seeds < a.transition_seeds", "if leaps and facts.n_seeds < 2", "two seeds replicate"),
@@ -174,7 +174,7 @@ MUTANTS = {
         ("out[here] = max(good", "out[here] = min(good", "the gate of a family is its strictest p-value"),
         ("before.low <= new.onset <= before.high", "new.low <= before.onset <= new.high", "the wrong interval"),
         ("* 2 > int(there.sum())", "* 2 >= int(there.sum())", "half is most"),
-        ('== "disqualifying" and changed else 1', '== "disqualifying" else 1', "a suspicion convicts"),
+        ('== "disqualifying" and counts:', '== "disqualifying":', "a suspicion convicts"),
         ("(k.family, k.series, k.task, k.axis)", "(k.family, k.series, k.task)", "two axes are no two looks at items"),
         ("before.verdict not in (", "before.verdict in (", "onsets of what does not rise"),
     ],
